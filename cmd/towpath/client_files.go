@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"towpath/ftp"
+	"towpath/ftp/listing"
+	"towpath/ftpclient"
+	"towpath/internal/ftpurl"
+)
+
+// remotePath is the path of a URL as it goes on the wire: "." for where the
+// login leads to, and no slash at the end, which RFC 1738 means for us and some
+// servers do not understand.
+func remotePath(u ftpurl.URL) string {
+	p := strings.TrimRight(u.Path, "/")
+	switch {
+	case p != "":
+		return p
+	case strings.HasPrefix(u.Path, "/"):
+		return "/"
+	}
+	return "."
+}
+
+// named returns the path of a URL that must name something.
+func named(u ftpurl.URL, verb string) (string, error) {
+	p := remotePath(u)
+	if p == "." || p == "/" {
+		return "", misuse("%v names no file; %s wants a path behind the host", u, verb)
+	}
+	return p, nil
+}
+
+// fileLine is a file as JSON. What the server has not said is left out.
+type fileLine struct {
+	Path   string     `json:"path,omitempty"`
+	Name   string     `json:"name"`
+	Type   string     `json:"type"`
+	Size   *int64     `json:"size,omitempty"`
+	Time   *time.Time `json:"time,omitempty"`
+	Mode   string     `json:"mode,omitempty"`
+	Perm   string     `json:"perm,omitempty"`
+	Owner  string     `json:"owner,omitempty"`
+	Group  string     `json:"group,omitempty"`
+	Target string     `json:"target,omitempty"`
+}
+
+func lineOf(path string, e listing.Entry) fileLine {
+	l := fileLine{Path: path, Name: e.Name, Type: e.Type.String(), Owner: e.Owner, Group: e.Group, Target: e.Target}
+	if e.Size >= 0 && !e.Type.IsDir() {
+		l.Size = &e.Size
+	}
+	if !e.Time.IsZero() {
+		l.Time = &e.Time
+	}
+	if e.Stated&listing.FactMode != 0 {
+		l.Mode = fmt.Sprintf("%04o", unixMode(e.Mode))
+	}
+	if e.Stated&listing.FactPerm != 0 {
+		l.Perm = e.Perm.String()
+	}
+	return l
+}
+
+func unixMode(m fs.FileMode) uint32 {
+	n := uint32(m.Perm())
+	for _, b := range []struct {
+		bit fs.FileMode
+		n   uint32
+	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
+		if m&b.bit != 0 {
+			n |= b.n
+		}
+	}
+	return n
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// nameWriter writes names to w: escaped if it is a terminal, byte for byte if
+// not, so that other programs get the names that there are.
+func nameWriter(w io.Writer) func(string) string {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return ftp.Escape
+	}
+	return func(s string) string { return s }
+}
+
+// odd reports whether an error in a listing is about one line, behind which the
+// listing goes on.
+func odd(err error) bool {
+	if _, ok := errors.AsType[*listing.LineError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*ftpclient.NameError](err)
+	return ok
+}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	osuser "os/user"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+
+	"towpath/ftp"
+	"towpath/ftpclient"
+	"towpath/internal/exitcode"
+	"towpath/internal/ftpurl"
+	"towpath/internal/netrc"
+)
+
+// visit is one run of a client verb: the sessions that it has opened, one for
+// each login.
+type visit struct {
+	*clientFlags
+	options ftpclient.Options
+	logins  *netrc.File
+	exposed string    // warns of the mode of their file, until it was told
+	notes   io.Writer // for what is said beside the result
+	open    map[string]*ftpclient.Client
+	failed  int // the code of the first failure that was told
+	cancel  context.CancelFunc
+}
+
+// visit begins a run. Whoever begins it ends it by close.
+func (v *clientFlags) visit(ctx context.Context, notes io.Writer) (*visit, context.Context, error) {
+	s := &visit{clientFlags: v, notes: notes, open: map[string]*ftpclient.Client{}, cancel: func() {}}
+	var err error
+	if s.options, err = v.options(); err != nil {
+		return nil, nil, err
+	}
+	switch v.tls {
+	case "", "off", "try", "require":
+	default:
+		return nil, nil, misuse("--tls %q: want off, try or require", v.tls)
+	}
+	if err := s.loadLogins(); err != nil {
+		return nil, nil, err
+	}
+	level := slog.LevelWarn
+	if v.retry > 0 || v.trace {
+		level = slog.LevelInfo // retries are seen, and their reason
+	}
+	s.options.Log = slog.New(tint.NewTextHandler(notes, &tint.Options{Level: level, NoColor: true, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	if v.trace {
+		s.options.Trace = newInterpreter(notes).line
+	}
+	if v.maxTime > 0 {
+		ctx, s.cancel = context.WithTimeout(ctx, time.Duration(v.maxTime))
+	}
+	return s, ctx, nil
+}
+
+// loadLogins reads the .netrc. Only one that was asked for must be there.
+func (s *visit) loadLogins() error {
+	if s.noNetrc || s.anonymous {
+		if s.netrc != "" {
+			return misuse("--netrc-file, and at the same time -n or -a, which take no login from it")
+		}
+		return nil
+	}
+	path := cmp.Or(s.netrc, netrc.Find(os.Getenv))
+	if path == "" {
+		return nil
+	}
+	f, warning, err := netrc.Load(path)
+	if errors.Is(err, fs.ErrNotExist) && s.netrc == "" {
+		return nil
+	}
+	if err != nil {
+		return misuse("logins: %w", err)
+	}
+	s.logins, s.exposed = f, warning
+	return nil
+}
+
+// close ends the sessions, and tells what was remarkable about their data
+// connections.
+func (s *visit) close() {
+	for _, c := range s.open {
+		s.remark(c.Attempts())
+		_ = c.Close() // all that counts has been answered
+	}
+	s.cancel()
+}
+
+// remark tells once of each way that has failed although another worked, and of
+// addresses that were announced and not followed.
+func (s *visit) remark(attempts []ftpclient.Attempt) {
+	told := map[ftpclient.Mode]bool{}
+	for i, a := range attempts {
+		if told[a.Mode] || a.Err == nil && !a.Foreign {
+			continue
+		}
+		way := a.Mode // that worked, or works now
+		for _, later := range attempts[i:] {
+			if later.Err == nil {
+				way = later.Mode
+				break
+			}
+		}
+		switch {
+		case a.Err == nil:
+			s.note("%v", a)
+		case way != a.Mode:
+			s.note("%v; went on by %v", a, way)
+		default: // the error has told
+			continue
+		}
+		told[a.Mode] = true
+	}
+}
+
+func (s *visit) note(format string, a ...any) {
+	fmt.Fprintf(s.notes, "towpath: "+format+"\n", a...) // what cannot be told is lost
+}
+
+// fail tells of an error and goes on.
+func (s *visit) fail(err error) {
+	if err == nil {
+		return
+	}
+	s.note("%v", err)
+	s.failed = cmp.Or(s.failed, exitcode.Of(err))
+}
+
+// ended puts the end of a context into the words of its user.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	text := "interrupted"
+	if errors.Is(err, context.DeadlineExceeded) {
+		text = "the time of --max-time is over"
+	}
+	return exitcode.With(exitcode.Of(err), errors.New(text))
+}
+
+// result is what the run ends by, when each failure has been told.
+func (s *visit) result() error {
+	if s.failed == 0 {
+		return nil
+	}
+	return exit(s.failed, errors.New(""))
+}
+
+// parse reads URLs, all of them before anything is done.
+func (s *visit) parse(args []string) ([]ftpurl.URL, error) {
+	urls := make([]ftpurl.URL, len(args))
+	for i, a := range args {
+		u, err := ftpurl.Parse(a)
+		if err != nil {
+			return nil, err
+		}
+		if u.Port == 0 {
+			u.Port = s.port
+		}
+		if u.User == "" && s.user != "" {
+			u.User, u.Password, u.HasPassword = strings.Cut(s.user, ":")
+		}
+		urls[i] = u
+	}
+	return urls, nil
+}
+
+// client returns a session for a URL, the same for all URLs of one login.
+func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, error) {
+	key := ftpurl.Format(ftpurl.URL{Scheme: u.Scheme, Host: u.Host, Port: u.Port, User: u.User, Password: u.Password, HasPassword: u.HasPassword})
+	if c := s.open[key]; c != nil {
+		return c, c.Reconnect(ctx)
+	}
+	o := s.options
+	if err := s.login(&o, u); err != nil {
+		return nil, err
+	}
+	want := s.tls
+	if s.sslReqd {
+		want = "require"
+	}
+	switch {
+	case u.Scheme == ftpurl.FTPS:
+		o.TLS = ftpclient.Implicit
+	case u.Scheme == ftpurl.FTPES, want == "require", want == "try":
+		o.TLS = ftpclient.Explicit
+	}
+	c, err := ftpclient.Dial(ctx, u.Addr(), o)
+	if errors.Is(err, ftpclient.ErrNoTLS) && want == "try" && u.Scheme == ftpurl.FTP {
+		s.note("%s: no TLS (%v); going on in clear text, as --tls=try says", u.Host, err)
+		o.TLS = ftpclient.Plain
+		c, err = ftpclient.Dial(ctx, u.Addr(), o)
+	}
+	if err == nil && s.older(c, &o) {
+		_ = c.Close() // nothing is lost but a login
+		c, err = ftpclient.Dial(ctx, u.Addr(), o)
+	}
+	if err != nil {
+		return nil, hinted(err, u)
+	}
+	s.open[key] = c
+	return c, nil
+}
+
+// older turns to the older announcement of the mode that was asked for, when the
+// server does not say that it knows the newer one (IIS).
+func (s *visit) older(c *ftpclient.Client, o *ftpclient.Options) bool {
+	switch f := c.Features(); {
+	case o.Mode == ftpclient.EPSV && !f.Has("EPSV"):
+		o.Mode = ftpclient.PASV
+	case o.Mode == ftpclient.EPRT && !f.Has("EPRT"):
+		o.Mode = ftpclient.PORT
+	default:
+		return false
+	}
+	return true
+}
+
+// login finds out who we are: by the URL and --user, the .netrc, or asking.
+func (s *visit) login(o *ftpclient.Options, u ftpurl.URL) error {
+	o.User, o.Password = u.User, u.Password
+	if s.anonymous {
+		if u.User != "" && u.User != "anonymous" && u.User != "ftp" {
+			return misuse("-a logs in as anonymous, and the URL or --user says %q", u.User)
+		}
+		o.User = ""
+	}
+	if e, ok := s.logins.Lookup(u.Host, o.User); ok && !u.HasPassword && !s.anonymous {
+		o.User, o.Password = cmp.Or(o.User, e.Login), e.Password
+		o.Account = cmp.Or(o.Account, e.Account)
+		if s.exposed != "" && e.HasPassword {
+			s.note("%s", s.exposed)
+			s.exposed = ""
+		}
+		if e.HasPassword {
+			return nil
+		}
+	}
+	switch {
+	case u.HasPassword && o.User != "":
+		return nil
+	case o.User == "" || o.User == "anonymous" || o.User == "ftp":
+		o.User = cmp.Or(o.User, "anonymous")
+		o.Password = cmp.Or(os.Getenv("FTPANONPASS"), "anonymous@")
+		return nil
+	}
+	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
+		fmt.Fprintf(os.Stderr, "Password of %s on %s: ", ftp.Escape(o.User), u.Host)
+		b, err := term.ReadPassword(in)
+		fmt.Fprintln(os.Stderr)
+		if err != nil {
+			return fmt.Errorf("password: %w", err)
+		}
+		o.Password = string(b)
+	}
+	return nil
+}
+
+// hinted adds to an error of dialling what to try.
+func hinted(err error, u ftpurl.URL) error {
+	text := ""
+	switch exitcode.Of(err) {
+	case exitcode.Login:
+		switch {
+		case u.User != "":
+			text = "is the password right? A .netrc, the URL or --user can hold it"
+		default:
+			text = "no user was named; write ftp://USER@HOST/, or put the login in ~/.netrc"
+			if me, e := osuser.Current(); e == nil {
+				text = fmt.Sprintf("no user was named; write ftp://%s@%s/, say, or put the login in ~/.netrc", me.Username, u.Host)
+			}
+		}
+	case exitcode.Connect:
+		if u.Port == 0 && u.Scheme == ftpurl.FTPS {
+			text = "ftps:// is TLS from the start, on port 990; TLS on port 21 is ftpes://"
+		}
+	case exitcode.TLS:
+		if u.Scheme == ftpurl.FTPS {
+			text = "is this a port for TLS from the start? If not, write ftpes://"
+		}
+	case exitcode.Certificate:
+		text = "--cacert FILE believes another authority, -k any certificate"
+	case exitcode.Unprotected:
+		text = "write ftp:// without --tls or --ssl-reqd to go on in clear text"
+	}
+	if text == "" {
+		return err
+	}
+	return &hint{err, text}
+}
+
+// hint is an error with what to try.
+type hint struct {
+	error
+	try string
+}
+
+func (h *hint) Error() string { return strings.TrimSuffix(h.error.Error(), ".") + "; " + h.try }
+func (h *hint) Unwrap() error { return h.error }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/time/rate"
+
+	"towpath/ftpclient"
+	"towpath/internal/config"
+	"towpath/internal/exitcode"
+	"towpath/internal/ftpurl"
+	"towpath/internal/progress"
+)
+
+// transferFlags are those of get and put.
+type transferFlags struct {
+	resume, verify bool
+	continueAt     string
+	limitRate      string
+	limiter        *rate.Limiter // nil: no limit
+}
+
+func (v *transferFlags) bind(f *pflag.FlagSet) {
+	f.BoolVarP(&v.resume, "continue", "c", false, "go on where an earlier transfer stopped")
+	f.StringVar(&v.continueAt, "continue-at", "", "as `WHERE` only -, which is the same as -c")
+	f.BoolVar(&v.verify, "verify", false, "compare digests when all is there (HASH, XSHA256, XMD5, XCRC …)")
+	f.StringVar(&v.limitRate, "limit-rate", "", "move `RATE` bytes per second at most: 500K, 10M, 10MiB")
+}
+
+// check reads what the flags say.
+func (v *transferFlags) check() error {
+	switch v.continueAt {
+	case "":
+	case "-":
+		v.resume = true
+	default:
+		return misuse("--continue-at %q: want -, which finds the place itself", v.continueAt)
+	}
+	if v.limitRate == "" {
+		return nil
+	}
+	text := v.limitRate
+	if strings.ContainsAny(text[len(text)-1:], "kKmMgG") {
+		text = strings.ToUpper(text) + "iB" // curl's letters are powers of 1024
+	}
+	r, err := config.ParseRate(text)
+	if err != nil || r <= 0 {
+		return misuse("--limit-rate %q: want bytes per second, as 500K or 10MiB", v.limitRate)
+	}
+	v.limiter = rate.NewLimiter(rate.Limit(r), int(min(max(int64(r)/10, 1), 1<<20)))
+	return nil
+}
+
+// options are what a URL and the flags ask of both directions.
+func (v *transferFlags) asked(u ftpurl.URL) []ftpclient.TransferOption {
+	var o []ftpclient.TransferOption
+	if u.Type == ftpurl.ASCII {
+		o = append(o, ftpclient.Text())
+	}
+	if v.verify {
+		o = append(o, ftpclient.Verify())
+	}
+	return o
+}
+
+// progress shows transfers on standard error; with --json, events on out.
+func (v *clientFlags) progress(out io.Writer) *progress.Progress {
+	o := progress.Detect(os.Stderr, os.Getenv)
+	w := io.Writer(os.Stderr)
+	if v.silent {
+		o.Terminal = false
+		o.Interval = 1<<63 - 1 // failures are still told
+	}
+	if o.JSON = v.json; v.json {
+		w = out
+		o.Interval = 0
+	}
+	return progress.New(w, o)
+}
+
+// counter counts for f what a transfer tells in sums.
+func counter(f *progress.File) func(moved int64) {
+	last := int64(0)
+	return func(moved int64) {
+		f.Add(moved - last)
+		last = moved
+	}
+}
+
+// bare takes the name off an error that is shown behind the name, and says in
+// other words that the context has ended. The code stays.
+func bare(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	short := err
+	if p, ok := err.(*fs.PathError); ok && (p.Op == "get" || p.Op == "put" || p.Op == "append") {
+		short = p.Err
+	}
+	return exitcode.With(exitcode.Of(err), ended(ctx, short))
+}
+
+// slow is a file that is read and written no faster than a limit allows. Without
+// a limit files are used as they are, so that the kernel can copy.
+type slow struct {
+	*os.File
+	ctx     context.Context
+	limiter *rate.Limiter
+}
+
+func (v *transferFlags) slowWriter(ctx context.Context, f *os.File) io.Writer {
+	if v.limiter != nil {
+		return &slow{f, ctx, v.limiter}
+	}
+	if info, err := f.Stat(); f == os.Stdout || err != nil || !info.Mode().IsRegular() {
+		return unspliced{f}
+	}
+	return f
+}
+
+// unspliced is a file into which the kernel is not to move bytes by itself:
+// devices do not take them, nor does what is open for appending, as standard
+// output may be.
+type unspliced struct{ io.Writer }
+
+func (v *transferFlags) slowReader(ctx context.Context, f *os.File) io.Reader {
+	if v.limiter == nil {
+		return f
+	}
+	return &slow{f, ctx, v.limiter}
+}
+
+// pass waits until n bytes may move.
+func (s *slow) pass(n int) error {
+	t := time.NewTimer(s.limiter.ReserveN(time.Now(), n).Delay())
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+func (s *slow) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		part := p[:min(len(p), s.limiter.Burst())]
+		if err = s.pass(len(part)); err == nil {
+			var put int
+			put, err = s.File.Write(part)
+			n += put
+			p = p[put:]
+		}
+	}
+	return n, err
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	p = p[:min(len(p), s.limiter.Burst())]
+	n, err := s.File.Read(p)
+	if n > 0 {
+		if perr := s.pass(n); perr != nil {
+			return n, perr
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"towpath/internal/config"
+	"towpath/internal/config/foreign"
+)
+
+// What "towpath config check" says by its exit status, beside 0.
+const (
+	configFindings = 1
+	configUnknown  = 2
+)
+
+// configCommand makes "towpath config": settings are checked, shown, listed,
+// and taken over from other servers.
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check and show settings, or take them over from another server",
+		Long: `Check and show settings, or take them over from another server.
+
+Settings come from a file (TOML), from the environment and from flags of serve;
+a flag wins over a variable, a variable over the file. The file is that of
+--config, of TOWPATH_CONFIG, towpath/towpath.toml in your configuration directory,
+or /etc/towpath/towpath.toml and then /etc/towpath/conf.d/*.toml.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(configCheckCommand(), configShowCommand(), configKeysCommand(),
+		configExampleCommand(), configImportCommand())
+	return cmd
+}
+
+// loadConfig reads settings as serve would, from the file that args may name.
+func loadConfig(args []string) (*config.Settings, error) {
+	src := config.Sources{Environ: os.Environ()}
+	if len(args) > 0 {
+		src.File = args[0]
+	}
+	return config.Load(src)
+}
+
+func configCheckCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say what is wrong with the settings, or looks so",
+		Long: `Say what is wrong with the settings, or looks so.
+
+The exit status is 0 when all is well (hints do not count), 1 when something was
+found, and 2 when the settings could not be read.`,
+		Example: `  towpath config check
+  towpath config check /etc/towpath/towpath.toml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := loadConfig(args)
+			if err != nil {
+				// A value that was refused is a finding; a file that cannot be
+				// read leaves nothing to judge.
+				if _, told := errors.AsType[*config.Error](err); told {
+					return exit(configFindings, err)
+				}
+				return exit(configUnknown, err)
+			}
+			findings := s.Check()
+			worst := config.Hint
+			for _, f := range findings {
+				worst = max(worst, f.Severity)
+			}
+			if asJSON {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(append([]config.Finding{}, findings...))
+			} else {
+				err = writeFindings(cmd.OutOrStdout(), s, findings)
+			}
+			if err != nil {
+				return err
+			}
+			if worst > config.Hint {
+				return exit(configFindings, errors.New("")) // it has all been told
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the findings as a JSON array")
+	return cmd
+}
+
+// writeFindings writes a verdict first, then each finding with what to do.
+func writeFindings(w io.Writer, s *config.Settings, findings []config.Finding) error {
+	from := "defaults alone"
+	if len(s.Read) > 0 {
+		from = strings.Join(s.Read, ", ")
+	}
+	var count [config.Wrong + 1]int
+	for _, f := range findings {
+		count[f.Severity]++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d errors, %d warnings, %d hints\n", from, count[config.Wrong], count[config.Warning], count[config.Hint])
+	for severity := config.Wrong; severity >= config.Hint; severity-- {
+		for _, f := range findings {
+			if f.Severity == severity {
+				fmt.Fprintf(&b, "%v: %s (%s): %s\n    %s\n", f.Severity, f.Key, f.Origin, f.Problem, f.Advice)
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func configShowCommand() *cobra.Command {
+	var show config.Show
+	cmd := &cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Write the settings as TOML, and where they come from",
+		Long: `Write the settings as TOML: those that were set, or with --effective all of
+them. Passwords are hidden.`,
+		Example: `  towpath config show --effective --origin
+  TOWPATH_PASSIVE__PORTS=50000-50100 towpath config show --origin`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := loadConfig(args)
+			if err != nil {
+				return exit(exitConfig, err)
+			}
+			return s.Write(cmd.OutOrStdout(), show)
+		},
+	}
+	cmd.Flags().BoolVar(&show.Effective, "effective", false, "write also what nobody set")
+	cmd.Flags().BoolVar(&show.Origin, "origin", false, "write behind each setting where it comes from")
+	return cmd
+}
+
+func configKeysCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "keys [WORD]",
+		Short:   "List all keys with flag, variable, default and meaning",
+		Long:    "List all keys with flag, variable, default and meaning; with WORD those that name it.",
+		Example: "  towpath config keys passive",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			word := strings.ToLower(strings.Join(args, ""))
+			c := config.Default()
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, k := range c.Keys() {
+				if !strings.Contains(strings.ToLower(k.Name+" "+k.Doc), word) {
+					continue
+				}
+				flag := "-"
+				if k.Flag != "" {
+					flag = "--" + k.Flag
+				}
+				line := k.Line(k.Shown())
+				fmt.Fprintf(w, "%s\t%s\t%s\tdefault %s\n  %s\n", k.Name, flag, k.Env(), line[strings.Index(line, "= ")+2:], k.Doc)
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func configExampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "example",
+		Short:   "Write a file with every key, its meaning and its default",
+		Example: "  towpath config example > towpath.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return config.WriteExample(cmd.OutOrStdout())
+		},
+	}
+}
+
+func configImportCommand() *cobra.Command {
+	var from, out string
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take over the configuration of vsftpd, ProFTPD or Pure-FTPd",
+		Long: `Take over the configuration of vsftpd, ProFTPD or Pure-FTPd.
+
+The settings are written as TOML, each below the line that it comes from. What
+has no counterpart, and what looks wrong, is told with the reason. FILE can be
+Pure-FTPd's directory /etc/pure-ftpd/conf, or a text with its command line.
+Accounts are not taken over.`,
+		Example: `  towpath config import /etc/vsftpd.conf
+  towpath config import /etc/proftpd/proftpd.conf -o /etc/towpath/towpath.toml`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := foreign.Read(args[0], foreign.Server(from))
+			if err != nil {
+				return exit(exitConfig, err)
+			}
+			if out == "" {
+				err = m.WriteTOML(cmd.OutOrStdout())
+			} else {
+				err = writeImport(out, m)
+			}
+			if err != nil {
+				return err
+			}
+			return m.WriteNotes(cmd.ErrOrStderr(), "")
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "whose configuration it is: vsftpd, proftpd or pureftpd (found out when not given)")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`, which must not be there yet, instead of standard output")
+	return cmd
+}
+
+// writeImport makes a new file. One that is there is never overwritten: it may
+// have been edited by hand.
+func writeImport(name string, m *foreign.Import) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+	}()
+	return m.WriteTOML(f)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"towpath/internal/config"
+)
+
+// configVerb runs "towpath config" and returns what it wrote and its exit status.
+func configVerb(args ...string) (stdout, stderr string, status int) {
+	var out, told bytes.Buffer
+	cmd := configCommand()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&told)
+	if err := cmd.Execute(); err != nil {
+		status = exitUsage
+		if e, ok := errors.AsType[*exitError](err); ok {
+			status = e.code
+		}
+		told.WriteString(err.Error())
+	}
+	return out.String(), told.String(), status
+}
+
+func configFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigCheck(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	base := "root = '" + filepath.ToSlash(root) + "'\npassive.ports = '20000-30000'\n"
+	for _, tt := range []struct {
+		name, text string
+		status     int
+		want       string
+	}{
+		{"fine", base, 0, "0 errors, 0 warnings"},
+		{"a finding", base + "tls.require = true\n", 1, "error: tls.require ("},
+		{"a refusal", base + "passive.prots = 'any'\n", 1, ":3:1: passive.prots: unknown key; did you mean passive.ports?"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			out, told, status := configVerb("check", configFile(t, "f.toml", tt.text))
+			if status != tt.status || !strings.Contains(out+told, tt.want) {
+				t.Errorf("status %d, want %d:\n%s%s\nwant %q", status, tt.status, out, told, tt.want)
+			}
+		})
+	}
+	if _, told, status := configVerb("check", filepath.Join(root, "none.toml")); status != 2 || !strings.Contains(told, "none.toml") {
+		t.Errorf("a file that is not there: status %d, %s", status, told)
+	}
+	out, _, _ := configVerb("check", "--json", configFile(t, "f.toml", base+"tls.require = true\n"))
+	var found []config.Finding
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(out, `"severity":"error"`, `"severity":2`)), &found); err != nil || len(found) != 1 || found[0].Key != "tls.require" {
+		t.Errorf("%v, %v:\n%s", found, err, out)
+	}
+}
+
+func TestConfigShow(t *testing.T) {
+	t.Parallel()
+	file := configFile(t, "f.toml", "user = 'alice:secret'\n[limits]\nidle_timeout = '10m'\n")
+	out, _, status := configVerb("show", "--origin", file)
+	if status != 0 || strings.Contains(out, "secret") || !strings.Contains(out, file+":3") || strings.Contains(out, "keep_alive") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	if out, _, _ := configVerb("show", "--effective", file); !strings.Contains(out, `keep_alive = "45s"`) {
+		t.Errorf("--effective:\n%s", out)
+	}
+	if _, told, status := configVerb("show", configFile(t, "bad.toml", "x = 1\n")); status != exitConfig || told == "" {
+		t.Errorf("a bad file: status %d, %s", status, told)
+	}
+}
+
+func TestConfigKeys(t *testing.T) {
+	t.Parallel()
+	out, _, _ := configVerb("keys")
+	c := config.Default()
+	for _, k := range c.Keys() {
+		if !strings.Contains(out, k.Name) || !strings.Contains(out, k.Env()) || !strings.Contains(out, k.Doc) {
+			t.Errorf("%s is not told of", k.Name)
+		}
+	}
+	if out, _, _ := configVerb("keys", "xferlog"); strings.Count(out, "TOWPATH_") != 1 {
+		t.Errorf("keys xferlog:\n%s", out)
+	}
+}
+
+func TestConfigImport(t *testing.T) {
+	t.Parallel()
+	old := configFile(t, "vsftpd.conf", "listen=YES\npasv_min_port=50100\npasv_max_port=50000\npam_service_name=ftp\n")
+	out := filepath.Join(t.TempDir(), "towpath.toml")
+	_, told, status := configVerb("import", old, "-o", out)
+	if status != 0 || !strings.Contains(told, "pasv_max_port=50000 is below pasv_min_port=50100") || !strings.Contains(told, "pam_service_name=ftp") {
+		t.Errorf("status %d, %s", status, told)
+	}
+	if shown, told, status := configVerb("show", out); status != 0 || !strings.Contains(shown, `ports = "50000-50100"`) {
+		t.Errorf("what was written: status %d, %s%s", status, shown, told)
+	}
+	if _, told, status := configVerb("import", old, "-o", out); status == 0 || !strings.Contains(told, "exists") {
+		t.Errorf("a file that is there is overwritten: status %d, %s", status, told)
+	}
+	if _, told, status := configVerb("import", old, "--from", "wuftpd"); status != exitConfig || !strings.Contains(told, "wuftpd") {
+		t.Errorf("--from wuftpd: status %d, %s", status, told)
+	}
+}

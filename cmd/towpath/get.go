@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"towpath/ftpclient"
+	"towpath/internal/exitcode"
+	"towpath/internal/ftpurl"
+	"towpath/internal/progress"
+)
+
+// getFlags are those of get alone.
+type getFlags struct {
+	clientFlags
+	transferFlags
+	output     string
+	remoteTime bool
+}
+
+func getCommand() *cobra.Command {
+	v := &getFlags{}
+	c := clientCommand(cobra.Command{
+		Use:   "get [flags] URL...",
+		Short: "Fetch files from a server",
+		Long: `Fetches files into the current directory, under the names that they have.
+
+While a file comes it is NAME.part; it becomes NAME when it is whole, so that a
+file that was there is not lost to a cut transfer. With -c a NAME.part, or else
+a NAME that is too short, is continued.
+
+ftp:// is clear text unless --tls says otherwise, ftpes:// is TLS on port 21 and
+ftps:// TLS from the start on port 990. A path begins where the login leads to;
+ftp://HOST/%2Fetc/motd, or ftp://HOST//etc/motd, is /etc/motd. ";type=a" behind
+it fetches text with the ends of lines that are usual here.
+
+Exit codes are those of curl: 0 all is there, 3 URL, 6 no such host, 7 no
+connection, 18 cut, 23 cannot write, 28 too slow, 67 login, 78 no such file.`,
+		Example: `  towpath get ftp://ftp.example.org/pub/sea.iso
+  towpath get -c ftp://ftp.example.org/pub/sea.iso
+  towpath get -o - ftp://alice@ftp.example.org/notes.txt
+  towpath get --tls=require -o /tmp/ ftp://ftp.example.org/a.txt ftp://ftp.example.org/b.txt
+  towpath get -A --ftp-port -:50000-50010 --trace ftp://192.168.10.5/dump.bin`,
+		Args: wants(1, "the URL of a file"),
+	}, &v.clientFlags, func(c *cobra.Command, args []string) error { return v.run(c.Context(), c.OutOrStdout(), args) })
+	f := c.Flags()
+	f.StringVarP(&v.output, "output", "o", "", "write to `FILE`, to a directory, or to standard output (-)")
+	f.BoolVar(&v.remoteTime, "remote-time", false, "give the file the time that it has on the server")
+	v.transferFlags.bind(f)
+	return c
+}
+
+func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error {
+	if err := v.check(); err != nil {
+		return err
+	}
+	if v.output == "-" && (v.json || v.resume || v.remoteTime) {
+		return misuse("-o - writes to standard output, which cannot be continued, has no time and is no place for --json")
+	}
+	shown := v.progress(out)
+	defer func() { _ = shown.Close() }() // nobody reading it is no reason to fail
+	s, ctx, err := v.visit(ctx, shown)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	urls, err := s.parse(args)
+	if err != nil {
+		return err
+	}
+	files, err := v.locals(urls)
+	if err != nil {
+		return err
+	}
+	shown.Expect(len(urls), -1)
+	for i, u := range urls {
+		name := cmp.Or(u.Base(), u.String())
+		if err := v.fetch(ctx, s, shown, u, files[i]); err != nil {
+			s.failed = cmp.Or(s.failed, exitcode.Of(err))
+			shown.File(name, -1).Done(bare(ctx, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return s.result()
+}
+
+// locals tells where each file goes, before anything is fetched.
+func (v *getFlags) locals(urls []ftpurl.URL) ([]string, error) {
+	dir, into := "", v.output == ""
+	if v.output != "" && v.output != "-" {
+		info, err := os.Stat(v.output)
+		into = err == nil && info.IsDir() || os.IsPathSeparator(v.output[len(v.output)-1])
+		dir = v.output
+	}
+	if len(urls) > 1 && !into && v.output != "-" {
+		return nil, misuse("-o %s is one file, and there are %d URLs; name a directory", v.output, len(urls))
+	}
+	files := make([]string, len(urls))
+	for i, u := range urls {
+		if u.IsDir() {
+			return nil, misuse("%v is a directory; get fetches files, ls lists directories", u)
+		}
+		files[i] = v.output
+		if into {
+			base := u.Base()
+			if !filepath.IsLocal(base) || base == "." {
+				return nil, misuse("%v ends in no name that a file can have here; name one by -o", u)
+			}
+			files[i] = filepath.Join(dir, base)
+		}
+	}
+	return files, nil
+}
+
+// fetch brings one file. A failure that has a row in shown is not returned.
+func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress, u ftpurl.URL, path string) (err error) {
+	c, err := s.client(ctx, u)
+	if err != nil {
+		return err
+	}
+	size := int64(-1)
+	if u.Type != ftpurl.ASCII { // SIZE counts the bytes of an image
+		if n, err := c.Size(ctx, u.Path); err == nil {
+			size = n
+		}
+	}
+	to, err := openLocal(path, v.resume)
+	if err != nil {
+		return exitcode.With(exitcode.Write, err)
+	}
+	f := shown.File(cmp.Or(u.Base(), u.String()), size)
+	f.Skip(to.here)
+	options := []ftpclient.GetOption{ftpclient.Progress(counter(f))}
+	for _, o := range v.asked(u) {
+		options = append(options, o)
+	}
+	if v.resume && to.here > 0 {
+		options = append(options, ftpclient.Resume())
+	}
+	_, err = c.Get(ctx, u.Path, v.slowWriter(ctx, to.File), options...)
+	err = to.finish(bare(ctx, err))
+	if err == nil && v.remoteTime {
+		t, terr := c.ModTime(ctx, u.Path)
+		if terr == nil {
+			terr = os.Chtimes(path, t, t)
+		}
+		if terr != nil {
+			s.note("%s: the time was not set: %v", path, terr)
+		}
+	}
+	s.failed = cmp.Or(s.failed, exitcode.Of(err))
+	f.Done(err)
+	return nil
+}
+
+// local is a file that is being fetched.
+type local struct {
+	*os.File
+	here int64  // bytes of it that an earlier transfer has brought
+	path string // what it will be called, "" if it has its name already
+}
+
+// partial is what an unfinished file is called behind its name.
+const partial = ".part"
+
+// openLocal opens a file to be written. Only regular files are made beside their
+// place; devices and pipes are written to.
+func openLocal(path string, resume bool) (*local, error) {
+	if path == "-" {
+		return &local{File: os.Stdout}, nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		return &local{File: f}, err
+	}
+	if err == nil { // through a link to the file that it means
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, err
+		}
+	}
+	if resume {
+		f, err := os.OpenFile(path+partial, os.O_RDWR, 0)
+		l := &local{File: f, path: path}
+		if errors.Is(err, fs.ErrNotExist) {
+			f, err = os.OpenFile(path, os.O_RDWR, 0)
+			l = &local{File: f}
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			if err != nil {
+				return nil, err
+			}
+			info, err := f.Stat()
+			if err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+			l.here = info.Size()
+			return l, nil
+		}
+	}
+	f, err := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+	return &local{File: f, path: path}, err
+}
+
+// finish gives the file its name, or says what is left of one that is not whole.
+func (l *local) finish(err error) error {
+	if l.File == os.Stdout {
+		return err
+	}
+	size := int64(0)
+	if info, serr := l.Stat(); serr == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	if cerr := l.Close(); err == nil && cerr != nil {
+		err = exitcode.With(exitcode.Write, cerr)
+	}
+	switch {
+	case err == nil && l.path != "":
+		return exitcode.With(exitcode.Write, os.Rename(l.Name(), l.path))
+	case err == nil || l.path == "":
+		return err
+	case size == 0:
+		if rerr := os.Remove(l.Name()); rerr != nil {
+			err = errors.Join(err, rerr)
+		}
+		return err
+	}
+	return &hint{err, l.Name() + " has what came, and get -c goes on there"}
+}

@@ -1,0 +1,102 @@
+// Command towpath serves FTP, and fetches and carries files by it: one binary,
+// one verb for each thing that it does.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes of daemons and their tools, from sysexits(3).
+const (
+	exitUsage       = 64 // the command line is wrong
+	exitUnavailable = 69 // an address is taken, a file cannot be opened
+	exitConfig      = 78 // the configuration is wrong
+)
+
+// exitError is an error that ends the process with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exit(code int, err error) error { return &exitError{code, err} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		code := exitUsage
+		if e, ok := errors.AsType[*exitError](err); ok {
+			code = e.code
+		}
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "towpath: "+text)
+		}
+		os.Exit(code)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "towpath",
+		Short: "Serve FTP, and fetch and carry files by it",
+		Long: `Towpath is an FTP suite in one binary.
+
+  towpath get ftp://ftp.example.org/pub/sea.iso
+  towpath ls -l ftps://alice@ftp.example.org/
+  towpath serve                      serve the current directory, with a password made up for you
+  towpath serve /srv/ftp --anonymous --read-only
+  towpath account add alice          keep accounts in a file
+  towpath config check               look at a configuration before it counts
+  towpath config import vsftpd.conf  take over the settings of another server`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.AddGroup(&cobra.Group{ID: clientGroup, Title: "The client:"}, &cobra.Group{ID: serverGroup, Title: "The server:"})
+	for _, c := range []*cobra.Command{serveCommand(), accountCommand(), configCommand()} {
+		c.GroupID = serverGroup
+		root.AddCommand(c)
+	}
+	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(),
+		mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), versionCommand())
+	return root
+}
+
+// serverGroup is what help shows the verbs of the server together by.
+const serverGroup = "server"
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), "towpath "+version())
+			return err
+		},
+	}
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown)"
+	}
+	return info.Main.Version
+}

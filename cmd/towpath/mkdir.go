@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"towpath/ftpclient"
+)
+
+func mkdirCommand() *cobra.Command {
+	v := &clientFlags{}
+	parents := false
+	c := clientCommand(cobra.Command{
+		Use:   "mkdir [flags] URL...",
+		Short: "Make directories on a server",
+		Example: `  towpath mkdir ftp://alice@ftp.example.org/new
+  towpath mkdir --parents ftp://alice@ftp.example.org/2026/11/21`,
+		Args: wants(1, "a URL"),
+	}, v, func(c *cobra.Command, args []string) error {
+		return v.each(c, args, func(ctx context.Context, c *ftpclient.Client, name string) error {
+			if parents {
+				return c.MkdirAll(ctx, name)
+			}
+			return c.Mkdir(ctx, name)
+		})
+	})
+	c.Flags().BoolVar(&parents, "parents", false, "make those above, too, and find no fault in what is there (-p is passive mode)")
+	return c
+}

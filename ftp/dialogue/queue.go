@@ -1,0 +1,107 @@
+package dialogue
+
+import (
+	"slices"
+	"strings"
+
+	"towpath/ftp"
+)
+
+// MaxAwaited is how many commands are remembered until they are answered. Those
+// beyond are counted and not kept: the replies are still told apart, but what
+// such a command did is not known, and [Exchange.Problem] is [ErrTooMany].
+const MaxAwaited = 64
+
+// awaited is a command whose final reply has not come.
+type awaited struct {
+	number  int
+	command ftp.Command
+	known   bool // false of those beyond MaxAwaited
+	started bool // a transfer that has taken its expectation
+	begun   bool // 1xx has come
+	aborted bool // a transfer whose ABOR was answered before it
+}
+
+// transfer reports whether it is a command that moves data.
+func (a *awaited) transfer() bool { return a.known && transfers[a.command.Verb] }
+
+// unanswered reports whether the final reply to a will not come any more,
+// because code is not it and nothing else could be awaited before.
+func (a *awaited) unanswered(code int) bool {
+	switch {
+	case a.known && a.command.Verb == "ABOR":
+		switch code {
+		case 225, 226, 421, 426, 500, 501, 502, 503, 504, 530:
+			return false
+		}
+		return true
+	case a.aborted:
+		switch code {
+		case 226, 250, 421, 425, 426, 451:
+			return false
+		}
+		return true
+	}
+	return false
+}
+
+// queue holds the commands that await a reply, oldest first.
+type queue struct {
+	list   []awaited // MaxAwaited at most
+	beyond int       // those behind list that were only counted
+	number int       // commands so far
+}
+
+func (q *queue) len() int { return len(q.list) + q.beyond }
+
+func (q *queue) push(c ftp.Command) {
+	q.number++
+	if q.beyond > 0 || len(q.list) == MaxAwaited {
+		q.beyond++
+		return
+	}
+	// The readers of ftp keep to MaxLine, others need not.
+	if len(c.Verb)+len(c.Arg) > ftp.MaxLine {
+		c.Verb = strings.Clone(c.Verb[:min(len(c.Verb), ftp.MaxLine)])
+		c.Arg = strings.Clone(c.Arg[:min(len(c.Arg), ftp.MaxLine)])
+	}
+	q.list = append(q.list, awaited{number: q.number, command: c, known: true})
+}
+
+// head returns the oldest command, for reading only if it is not a known one.
+// There must be one.
+func (q *queue) head() *awaited {
+	if len(q.list) == 0 {
+		return &awaited{number: q.number - q.beyond + 1}
+	}
+	return &q.list[0]
+}
+
+// meanwhile returns the index of the first command that servers answer while
+// data flows, or 0.
+func (q *queue) meanwhile() int {
+	return max(0, slices.IndexFunc(q.list, func(a awaited) bool {
+		switch a.command.Verb {
+		case "ABOR", "NOOP", "QUIT", "STAT":
+			return true
+		}
+		return false
+	}))
+}
+
+// take removes and returns the command at index i.
+func (q *queue) take(i int) awaited {
+	if len(q.list) == 0 {
+		a := *q.head()
+		q.beyond--
+		return a
+	}
+	a := q.list[i]
+	q.list = slices.Delete(q.list, i, i+1)
+	return a
+}
+
+func (q *queue) clear() {
+	q.list = nil
+	q.beyond = 0
+}

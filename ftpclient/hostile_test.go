@@ -1,0 +1,776 @@
+package ftpclient_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"towpath/ftp"
+	"towpath/ftp/listing"
+	"towpath/ftpclient"
+	"towpath/ftptest"
+)
+
+// villain is a server that does what it is told, right or wrong. What on has no
+// word for is done right, with one file of some content.
+type villain struct {
+	content  string
+	features []string
+	greeting string
+	tls      *tls.Config
+	// on answers a verb in place of what is right.
+	on map[string]func(p *peer, arg string)
+
+	addr     string
+	sessions atomic.Int32
+	mu       sync.Mutex // guards content once sessions are open
+}
+
+func (v *villain) stored() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.content
+}
+
+func (v *villain) store(content string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.content = content
+}
+
+// peer is one session of a villain.
+type peer struct {
+	*villain
+	t        *testing.T
+	conn     net.Conn
+	in       *ftp.Reader
+	listener net.Listener
+	private  bool
+	rest     int
+	number   int32 // of the session, from 1
+}
+
+// play starts a villain.
+func play(t *testing.T, v *villain) *villain {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	v.addr = l.Addr().String()
+	if v.greeting == "" {
+		v.greeting = "220 Welcome."
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(patience))
+			p := &peer{villain: v, t: t, conn: c, in: ftp.NewReader(c), number: v.sessions.Add(1)}
+			go p.serve()
+		}
+	}()
+	return v
+}
+
+func (p *peer) say(lines ...string) {
+	_, _ = io.WriteString(p.conn, strings.Join(lines, "\r\n")+"\r\n") // the client may be gone
+}
+
+func (p *peer) serve() {
+	defer p.conn.Close()
+	p.say(p.greeting)
+	for {
+		c, err := p.in.ReadCommand()
+		if err != nil {
+			return
+		}
+		p.obey(c)
+		if c.Verb == "QUIT" {
+			return
+		}
+	}
+}
+
+func (p *peer) obey(c ftp.Command) {
+	if f := p.on[c.Verb]; f != nil {
+		f(p, c.Arg)
+	} else {
+		p.right(c.Verb, c.Arg)
+	}
+}
+
+// right is what a server should do.
+func (p *peer) right(verb, arg string) {
+	switch verb {
+	case "USER":
+		p.say("331 Password?")
+	case "PASS":
+		p.say("230 In.")
+	case "FEAT":
+		p.say("211-Features:")
+		for _, f := range p.features {
+			p.say(" " + f)
+		}
+		p.say("211 End")
+	case "AUTH":
+		p.say("234 Go on.")
+		c := tls.Server(p.conn, p.tls)
+		if c.Handshake() != nil {
+			return
+		}
+		p.conn = c
+		p.in.Reset(c)
+	case "PROT":
+		p.private = true
+		p.say("200 Fine.")
+	case "EPSV":
+		p.say("229 Entering (|||" + p.port() + "|)")
+	case "PASV":
+		p.open()
+		p.say("227 " + ftp.FormatPassive(p.listener.Addr().(*net.TCPAddr).AddrPort()))
+	case "REST":
+		_, _ = fmt.Sscan(arg, &p.rest)
+		p.say("350 Restarting.")
+	case "SIZE":
+		p.say(fmt.Sprintf("213 %d", len(p.stored())))
+	case "RETR":
+		d := p.data("150 Coming.")
+		_, _ = io.WriteString(d, p.stored()[p.rest:])
+		p.rest = 0
+		_ = d.Close()
+		p.say("226 Done.")
+	case "STOR":
+		d := p.data("150 Go on.")
+		b, _ := io.ReadAll(d)
+		_ = d.Close()
+		p.store(p.stored()[:p.rest] + string(b))
+		p.rest = 0
+		p.say("226 Stored.")
+	case "TYPE", "NOOP", "OPTS", "PBSZ":
+		p.say("200 Fine.")
+	case "QUIT":
+		p.say("221 Bye.")
+	default:
+		p.say("502 What?")
+	}
+}
+
+func (p *peer) open() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	p.t.Cleanup(func() { _ = l.Close() })
+	p.listener = l
+}
+
+func (p *peer) port() string {
+	p.open()
+	_, port, _ := net.SplitHostPort(p.listener.Addr().String())
+	return port
+}
+
+// data says that it begins, and makes the data connection.
+func (p *peer) data(opening string) net.Conn {
+	p.say(opening)
+	c, err := p.listener.Accept()
+	_ = p.listener.Close()
+	if err != nil {
+		c, _ = net.Pipe()
+		_ = c.Close()
+		return c
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if p.private {
+		return tls.Server(c, p.tls)
+	}
+	return c
+}
+
+// visit opens a session with a villain.
+func visit(t *testing.T, v *villain, change ...func(*ftpclient.Options)) *ftpclient.Client {
+	t.Helper()
+	return login(t, v.addr, change...)
+}
+
+// fetch is a Get of everything.
+func fetch(t *testing.T, c *ftpclient.Client) (string, error) {
+	t.Helper()
+	var b bytes.Buffer
+	_, err := c.Get(testContext(t), "f", &b)
+	return b.String(), err
+}
+
+func deadPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	return port
+}
+
+func TestPassiveAddressElsewhere(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{content: "abc", on: map[string]func(*peer, string){
+		"PASV": func(p *peer, _ string) {
+			p.open()
+			a := p.listener.Addr().(*net.TCPAddr).AddrPort().Port()
+			p.say(fmt.Sprintf("227 Entering Passive Mode (10,9,8,7,%d,%d).", a>>8, a&255))
+		},
+	}})
+	c := visit(t, v, mode(ftpclient.PASV))
+	if got, err := fetch(t, c); got != "abc" || err != nil {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	a := c.Attempts()[0]
+	if !a.Foreign || !strings.HasPrefix(a.Target, "127.0.0.1:") || !strings.Contains(a.String(), "10.9.8.7") || !strings.Contains(a.String(), "private") {
+		t.Errorf("attempt: %+v: %v", a, a)
+	}
+}
+
+func TestDeadPortFallsBack(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	v := play(t, &villain{content: "abc", on: map[string]func(*peer, string){
+		"EPSV": func(p *peer, _ string) { asked.Add(1); p.say("229 Entering (|||" + deadPort(t) + "|)") },
+	}})
+	c := visit(t, v)
+	for range 2 {
+		if got, err := fetch(t, c); got != "abc" || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("EPSV was asked for %d times; want what worked to be remembered", asked.Load())
+	}
+	a := c.Attempts()
+	if len(a) != 3 || a[0].Err == nil || a[0].Mode != ftpclient.EPSV || a[1].Err != nil || a[1].Mode != ftpclient.PASV {
+		t.Errorf("attempts: %v", a)
+	}
+	// With one mode only, the error says what happened and what to try.
+	_, err := fetch(t, visit(t, v, mode(ftpclient.EPSV)))
+	d, ok := errors.AsType[*ftpclient.DataError](err)
+	if !ok || d.Attempt.Mode != ftpclient.EPSV || !strings.Contains(err.Error(), "firewall") {
+		t.Errorf("EPSV alone: %v", err)
+	}
+}
+
+func TestActiveIsToldInWords(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"PORT": func(p *peer, _ string) { p.say("200 Fine.") },
+		"RETR": func(p *peer, _ string) { p.say("425 Cannot reach you.") },
+	}})
+	_, err := fetch(t, visit(t, v, mode(ftpclient.PORT)))
+	if _, ok := errors.AsType[*ftpclient.DataError](err); !ok || !strings.Contains(err.Error(), "*256+") || !strings.Contains(err.Error(), "passive") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLateReply: the reply behind the last byte comes after we gave up. It must
+// answer nothing else.
+func TestLateReply(t *testing.T) {
+	t.Parallel()
+	late := make(chan struct{})
+	v := &villain{content: "abc", on: map[string]func(*peer, string){
+		"RETR": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			_, _ = io.WriteString(d, p.content)
+			_ = d.Close()
+			<-late
+			p.say("226 Done at last.")
+		},
+		"MDTM": func(p *peer, _ string) { p.say("213 20200102030405") },
+	}}
+	play(t, v)
+	t.Cleanup(func() { close(late) })
+	hasty := func(o *ftpclient.Options) { o.StallTimeout = 100 * time.Millisecond }
+	c := visit(t, v, hasty)
+	if got, err := fetch(t, c); got != "abc" || err != nil {
+		t.Errorf("whole by its size: %q, %v", got, err)
+	}
+	if at, err := c.ModTime(testContext(t), "f"); err != nil || at.Year() != 2020 {
+		t.Errorf("the next command was answered %v, %v", at, err)
+	}
+	w := play(t, &villain{content: "abc", on: map[string]func(*peer, string){
+		"RETR": v.on["RETR"],
+		"SIZE": func(p *peer, _ string) { p.say("550 No.") },
+	}})
+	_, err := fetch(t, visit(t, w, hasty))
+	if !errors.Is(err, ftpclient.ErrPoisoned) || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nobody tells the size: %v", err)
+	}
+}
+
+// TestSilence: a command that is never answered poisons its session.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){"MDTM": func(*peer, string) {}}})
+	c := visit(t, v, func(o *ftpclient.Options) { o.Timeout = 200 * time.Millisecond })
+	ctx := testContext(t)
+	if _, err := c.ModTime(ctx, "f"); !errors.Is(err, ftpclient.ErrPoisoned) || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("silence: %v", err)
+	}
+	if err := c.Noop(ctx); !errors.Is(err, ftpclient.ErrPoisoned) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := c.Reconnect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Noop(ctx); err != nil {
+		t.Errorf("on a new session: %v", err)
+	}
+}
+
+// TestCancelledCommand: its reply comes later, and is nobody else's.
+func TestCancelledCommand(t *testing.T) {
+	t.Parallel()
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"MDTM": func(p *peer, _ string) { close(asked); <-goOn; p.say("213 20200102030405") },
+		"SIZE": func(p *peer, _ string) { p.say("213 7") },
+	}})
+	c := visit(t, v)
+	ctx, cancel := context.WithCancel(testContext(t))
+	go func() { <-asked; cancel() }()
+	if _, err := c.ModTime(ctx, "f"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	close(goOn)
+	if n, err := c.Size(testContext(t), "f"); n != 7 || err != nil {
+		t.Errorf("size is %d, %v", n, err)
+	}
+}
+
+// TestFaultsPass: what comes after a fault is what was missing, no more.
+func TestFaultsPass(t *testing.T) {
+	t.Parallel()
+	content := string(noise(200_000))
+	again := func(o *ftpclient.Options) {
+		o.Retries = 3
+		o.Backoff = func(int) time.Duration { return 0 }
+	}
+	for _, test := range []struct {
+		name  string
+		fault func(p *peer, d net.Conn)
+		once  int // code of the error without retries; 0: none, -1: no reply
+	}{
+		{"426 after the last byte", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content)
+			_ = d.Close()
+			p.say("426 Broken.")
+		}, 426},
+		{"data cut", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content[:1000])
+			_ = d.(*net.TCPConn).SetLinger(0)
+			_ = d.Close()
+			p.say("426 Cut.")
+		}, 426},
+		{"end in the middle", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content[:1000])
+			_ = d.Close()
+			p.say("451 Disk.")
+		}, 451},
+		{"server gone", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content[:1000])
+			_ = d.Close()
+			_ = p.conn.Close()
+		}, -1},
+		{"421 in the middle", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content[:1000])
+			p.say("421 Shutting down.")
+			_ = d.Close()
+			_ = p.conn.Close()
+		}, 421},
+		{"control gone after the last byte", func(p *peer, d net.Conn) {
+			_, _ = io.WriteString(d, p.content)
+			_ = d.Close()
+			_ = p.conn.Close()
+		}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var times atomic.Int32
+			v := play(t, &villain{content: content, on: map[string]func(*peer, string){
+				"RETR": func(p *peer, arg string) {
+					if times.Add(1)%2 == 0 {
+						p.right("RETR", arg)
+						return
+					}
+					test.fault(p, p.data("150 Coming."))
+				},
+			}})
+			if got, err := fetch(t, visit(t, v, again)); got != content || err != nil {
+				t.Errorf("with retries: %d bytes, %v", len(got), err)
+			}
+			times.Store(0)
+			_, err := fetch(t, visit(t, v))
+			e, ok := errors.AsType[*ftp.Error](err)
+			if (err == nil) != (test.once == 0) || test.once > 0 && (!ok || e.Reply.Code != test.once) {
+				t.Errorf("without retries: %v", err)
+			}
+		})
+	}
+}
+
+func TestUploadFaults(t *testing.T) {
+	t.Parallel()
+	content := noise(8 << 20)
+	again := func(o *ftpclient.Options) {
+		o.Retries = 3
+		o.Backoff = func(int) time.Duration { return 0 }
+	}
+	v := &villain{features: []string{"REST STREAM", "SIZE"}}
+	var times atomic.Int32
+	v.on = map[string]func(*peer, string){"STOR": func(p *peer, arg string) {
+		if times.Add(1) > 1 {
+			p.right("STOR", arg)
+			return
+		}
+		d := p.data("150 Go on.")
+		b := make([]byte, 100_000)
+		_, _ = io.ReadFull(d, b)
+		p.store(string(b))
+		_ = d.(*net.TCPConn).SetLinger(0)
+		_ = d.Close()
+		p.say("426 Cut.")
+	}}
+	play(t, v)
+	c := visit(t, v, again)
+	if n, err := c.Put(testContext(t), "f", bytes.NewReader(content)); err != nil || n != int64(len(content)) || v.stored() != string(content) {
+		t.Errorf("cut: %d bytes, %v; %d there", n, err, len(v.stored()))
+	}
+
+	// The quota is full, and the server neither reads nor closes.
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	full := play(t, &villain{on: map[string]func(*peer, string){"STOR": func(p *peer, _ string) {
+		d := p.data("150 Go on.")
+		p.say("552 Quota.")
+		go func() { <-hold; _ = d.Close() }()
+	}}})
+	c = visit(t, full, again)
+	_, err := c.Put(testContext(t), "f", bytes.NewReader(noise(64<<20)))
+	if e, ok := errors.AsType[*ftp.Error](err); !ok || e.Reply.Code != 552 {
+		t.Errorf("quota: %v", err)
+	}
+	if err := c.Noop(testContext(t)); err != nil {
+		t.Errorf("quota, afterwards: %v", err)
+	}
+
+	gone := play(t, &villain{})
+	gone.on = map[string]func(*peer, string){"STOR": func(p *peer, _ string) {
+		b, _ := io.ReadAll(p.data("150 Go on."))
+		p.store(string(b))
+		_ = p.conn.Close()
+	}}
+	if _, err := visit(t, gone).Put(testContext(t), "f", strings.NewReader("abc")); err != nil {
+		t.Errorf("control gone after the last byte: %v", err)
+	}
+}
+
+// TestSilentAboutStop is Pure-FTPd: a download that is closed gets no reply, and
+// the ABOR behind it one.
+func TestSilentAboutStop(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"RETR": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			for {
+				if _, err := io.WriteString(d, "xxxxxxxxxx"); err != nil {
+					break
+				}
+			}
+			_ = d.Close()
+		},
+		"ABOR": func(p *peer, _ string) { p.say("226 Since you see this ABOR must've succeeded") },
+		"SIZE": func(p *peer, _ string) { p.say("213 42") },
+	}})
+	c, ctx := visit(t, v), testContext(t)
+	for range 2 {
+		if n, err := c.Get(ctx, "f", io.Discard, ftpclient.First(10)); n != 10 || err != nil {
+			t.Fatalf("got %d bytes, %v", n, err)
+		}
+		if n, err := c.Size(ctx, "f"); n != 42 || err != nil {
+			t.Fatalf("size is %d, %v", n, err)
+		}
+	}
+}
+
+// TestNoopDuringTransfer: servers answer a NOOP at once, behind the transfer, or
+// not as expected. Each answer finds its command.
+func TestNoopDuringTransfer(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{"200 Still here.", "500 Only ABOR now.", "later"} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			v := play(t, &villain{on: map[string]func(*peer, string){
+				"RETR": func(p *peer, _ string) {
+					d := p.data("150 Coming.")
+					for range 3 {
+						c, err := p.in.ReadCommand()
+						if err != nil || c.Verb != "NOOP" {
+							t.Errorf("during the transfer came %v, %v", c, err)
+						}
+						_, _ = io.WriteString(d, "x")
+						if answer != "later" {
+							p.say(answer)
+						}
+					}
+					_ = d.Close()
+					p.say("226 Done.")
+					for range 3 {
+						if answer == "later" {
+							p.say("200 Fine.")
+						}
+					}
+				},
+				"SIZE": func(p *peer, _ string) { p.say("213 42") },
+			}})
+			c := visit(t, v, func(o *ftpclient.Options) { o.KeepAlive = 20 * time.Millisecond })
+			for range 2 {
+				if got, err := fetch(t, c); got != "xxx" || err != nil {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				if n, err := c.Size(testContext(t), "f"); n != 42 || err != nil {
+					t.Fatalf("size is %d, %v", n, err)
+				}
+			}
+		})
+	}
+}
+
+func TestServerEndsSession(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"MDTM": func(p *peer, _ string) { p.say("421 Too long idle."); _ = p.conn.Close() },
+	}})
+	c := visit(t, v)
+	_, err := c.ModTime(testContext(t), "f")
+	if e, ok := errors.AsType[*ftp.Error](err); !ok || e.Reply.Code != 421 {
+		t.Errorf("%v", err)
+	}
+	if err := c.Noop(testContext(t)); !errors.Is(err, ftpclient.ErrPoisoned) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestHugeReply(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"MDTM": func(p *peer, _ string) { p.say("213-" + strings.Repeat("x", 1<<20)); p.say("213 end") },
+	}})
+	c := visit(t, v)
+	if _, err := c.ModTime(testContext(t), "f"); !errors.Is(err, ftp.ErrTooLong) || !errors.Is(err, ftpclient.ErrPoisoned) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRepliesBeforeCommands: nobody answers what was not asked yet.
+func TestRepliesBeforeCommands(t *testing.T) {
+	t.Parallel()
+	early := play(t, &villain{greeting: "220 Hi.\r\n331 Password?\r\n230 In.\r\n211 None"})
+	_, err := ftpclient.Dial(testContext(t), early.addr, ftpclient.Options{})
+	if !errors.Is(err, ftpclient.ErrUnsolicited) {
+		t.Errorf("at login: %v", err)
+	}
+	two := play(t, &villain{on: map[string]func(*peer, string){
+		"MDTM": func(p *peer, _ string) { p.say("213 20200102030405", "250 And more.") },
+	}})
+	c := visit(t, two)
+	_, _ = c.ModTime(testContext(t), "f") // may still be right
+	for c.Err() == nil && testContext(t).Err() == nil {
+		runtime.Gosched()
+	}
+	if err := c.Noop(testContext(t)); !errors.Is(err, ftpclient.ErrUnsolicited) || !errors.Is(err, ftpclient.ErrPoisoned) {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func serverTLS() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{ftptest.Certificate()}}
+}
+
+func TestInjectedBehindAuth(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{tls: serverTLS(), on: map[string]func(*peer, string){
+		"AUTH": func(p *peer, _ string) { p.say("234 Go on.", "230 You are in.") },
+	}})
+	o := ftpclient.Options{TLS: ftpclient.Explicit, TLSConfig: ftptest.ClientTLS()}
+	if _, err := ftpclient.Dial(testContext(t), v.addr, o); !errors.Is(err, ftpclient.ErrInjected) {
+		t.Errorf("%v, want ErrInjected", err)
+	}
+}
+
+// TestNoCloseNotify: an end of TLS that anybody could have made.
+func TestNoCloseNotify(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{content: "abcdef", tls: serverTLS()})
+	send := func(n int) func(*peer, string) {
+		return func(p *peer, _ string) {
+			d := p.data("150 Coming.").(*tls.Conn)
+			_, _ = io.WriteString(d, p.content[:n])
+			_ = d.NetConn().Close()
+			p.say("226 Done.")
+		}
+	}
+	v.on = map[string]func(*peer, string){"RETR": send(6), "LIST": send(6)}
+	c := visit(t, v, explicit)
+	if got, err := fetch(t, c); got != "abcdef" || err != nil {
+		t.Errorf("whole by its size: %q, %v", got, err)
+	}
+	var last error
+	for _, err := range c.List(testContext(t), "") {
+		last = err
+	}
+	if !errors.Is(last, ftpclient.ErrCut) {
+		t.Errorf("a listing ends with %v, want ErrCut", last)
+	}
+	w := play(t, &villain{content: "abcdef", tls: serverTLS(), on: map[string]func(*peer, string){"RETR": send(3)}})
+	if _, err := fetch(t, visit(t, w, explicit)); !errors.Is(err, ftpclient.ErrCut) {
+		t.Errorf("half a file: %v, want ErrCut", err)
+	}
+}
+
+func TestEndlessListing(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{features: []string{"MLST type*;size*;"}, on: map[string]func(*peer, string){
+		"MLSD": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			for i := 0; ; i++ {
+				if _, err := fmt.Fprintf(d, "type=file;size=%d; f%d\r\n", i, i); err != nil {
+					break
+				}
+			}
+			_ = d.Close()
+			p.say("426 You have left.")
+		},
+	}})
+	c, ctx := visit(t, v), testContext(t)
+	n := 0
+	for e, err := range c.List(ctx, "d") {
+		if err != nil || e.Name != fmt.Sprintf("f%d", n) {
+			t.Fatalf("entry %d: %+v, %v", n, e, err)
+		}
+		if n++; n == 30_000 {
+			break
+		}
+	}
+	if err := c.Noop(ctx); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	var last error
+	n = 0
+	for _, err := range c.List(ctx, "d") {
+		if n++; n == 10 {
+			if err := c.Noop(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		last = err
+	}
+	if !errors.Is(last, ftpclient.ErrTooLong) {
+		t.Errorf("put aside: %d entries, then %v; want ErrTooLong", n, last)
+	}
+}
+
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	lines := "type=dir; ..\r\ntype=dir; ../up\r\ntype=file; /etc/passwd\r\ntype=file; good\r\nno facts here at all\r\n"
+	v := play(t, &villain{features: []string{"MLST type*;"}, on: map[string]func(*peer, string){
+		"MLSD": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			_, _ = io.WriteString(d, lines)
+			_ = d.Close()
+			p.say("226 Done.")
+		},
+		"DELE": func(p *peer, arg string) {
+			if arg != "d/good" {
+				t.Errorf("DELE %s", arg)
+			}
+			p.say("250 Gone.")
+		},
+		"MLST": func(p *peer, _ string) { p.say("250-Listing", " type=dir; d", "250 End") },
+	}})
+	c, ctx := visit(t, v), testContext(t)
+	var good []string
+	named, unread := 0, 0
+	for f, err := range c.Walk(ctx, "d") {
+		if _, ok := errors.AsType[*ftpclient.NameError](err); ok {
+			named++
+		} else if _, ok := errors.AsType[*listing.LineError](err); ok {
+			unread++
+		} else if err == nil {
+			good = append(good, f.Path)
+		} else {
+			t.Error(err)
+		}
+	}
+	if named != 2 || unread != 1 || len(good) != 1 || good[0] != "d/good" {
+		t.Errorf("%d bad names, %d bad lines, good: %q", named, unread, good)
+	}
+	if err := c.RemoveAll(ctx, "d"); err == nil {
+		t.Error("RemoveAll saw nothing")
+	}
+}
+
+// TestZone: LIST in the server's time, put right by one MDTM.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	truth := time.Now().UTC().Add(-48 * time.Hour).Truncate(time.Minute)
+	shown := truth.Add(5*time.Hour + 30*time.Minute)
+	var asked atomic.Int32
+	v := play(t, &villain{features: []string{"MDTM"}, on: map[string]func(*peer, string){
+		"LIST": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			_, _ = io.WriteString(d, "total 2\r\n")
+			for _, name := range []string{"drwxr-xr-x 2 u g 0 %s d\r\n", "-rw-r--r-- 1 u g 3 %s a b.txt\r\n", "-rw-r--r-- 1 u g 3 %s c.txt\r\n"} {
+				_, _ = fmt.Fprintf(d, name, shown.Format("Jan _2 15:04"))
+			}
+			_ = d.Close()
+			p.say("226 Done.")
+		},
+		"MDTM": func(p *peer, arg string) {
+			asked.Add(1)
+			if arg != "dir/a b.txt" {
+				t.Errorf("MDTM %q", arg)
+			}
+			p.say("213 " + ftp.FormatTime(truth.Add(17*time.Second)))
+		},
+	}})
+	c := visit(t, v)
+	for range 2 {
+		n := 0
+		for e, err := range c.List(testContext(t), "dir") {
+			if err != nil || !e.Time.Equal(truth) {
+				t.Errorf("%s: %v, %v, want %v", e.Name, e.Time, err, truth)
+			}
+			n++
+		}
+		if n != 3 {
+			t.Errorf("%d entries", n)
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("MDTM was asked for %d times", asked.Load())
+	}
+}

@@ -1,0 +1,385 @@
+package ftpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"towpath/ftp"
+)
+
+// Attempt is one attempt at a data connection.
+type Attempt struct {
+	Mode    Mode
+	Command ftp.Command // what the connection was for
+	// Announced is what the announcement said: the server's in 227 and 229
+	// (which names no address), ours in PORT and EPRT. It is not valid if the
+	// announcement was refused.
+	Announced netip.AddrPort
+	// Target is whom the opener had to reach, "host:port"; in passive mode we
+	// are the opener, in active mode the server is.
+	Target string
+	// Foreign tells that Target is not the address that was announced.
+	Foreign bool
+	Start   time.Time
+	Took    time.Duration
+	// Resumed tells that the TLS session of the control connection was resumed.
+	Resumed bool
+	// Err is why nothing came of it; nil means that it came about.
+	Err error
+}
+
+// String says in words what was tried and what came of it.
+func (a Attempt) String() string {
+	if a.Err == nil {
+		return fmt.Sprintf("%v for %s: connected%s", a.Mode, a.Command.Verb, a.where())
+	}
+	return a.words(a.Err)
+}
+
+func (a Attempt) where() string {
+	switch {
+	case a.Target == "":
+		return ""
+	case a.Mode.Passive():
+		return " to " + a.Target + a.instead()
+	default:
+		return " from the server to " + a.Target
+	}
+}
+
+// instead tells of an announcement that was not followed.
+func (a Attempt) instead() string {
+	if !a.Foreign {
+		return ""
+	}
+	kind := "an address that is not the server's"
+	if a.Announced.Addr().IsPrivate() {
+		kind = "a private address"
+	}
+	return fmt.Sprintf(" (the server announced %v, %s)", a.Announced, kind)
+}
+
+// words tell of a failure, and what to try.
+func (a Attempt) words(err error) string {
+	head := fmt.Sprintf("no data connection for %s by %v", a.Command.Verb, a.Mode)
+	refusal, isRefusal := errors.AsType[*ftp.Error](err)
+	switch {
+	case isRefusal && !a.Announced.IsValid() && a.Target == "":
+		return fmt.Sprintf("%s: the server refused it: %v", head, refusal.Reply)
+	case a.Target == "":
+		return fmt.Sprintf("%s: %v", head, err)
+	case a.Mode.Passive():
+		return fmt.Sprintf("%s: tried to reach %s%s: %v; is the port open in the server's firewall? Else try active mode", head, a.Target, a.instead(), err)
+	default:
+		p := a.Announced.Port()
+		return fmt.Sprintf("%s: the server must reach %s (%d*256+%d): %v; behind a NAT or firewall use passive mode", head, a.Target, p>>8, p&255, err)
+	}
+}
+
+// maxAttempts is how many attempts are remembered.
+const maxAttempts = 64
+
+// ways are the modes of one server in the order in which to try them, shared by
+// all sessions of a pool.
+type ways struct {
+	mu       sync.Mutex
+	order    []Mode
+	attempts []Attempt
+}
+
+func newWays(m Mode) *ways {
+	if m != Auto {
+		return &ways{order: []Mode{m}}
+	}
+	return &ways{order: []Mode{EPSV, PASV, EPRT, PORT}}
+}
+
+func (w *ways) modes() []Mode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Mode(nil), w.order...)
+}
+
+// report remembers an attempt. What came about goes first from now on.
+func (w *ways) report(a Attempt) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.attempts) == maxAttempts {
+		w.attempts = append(w.attempts[:0], w.attempts[1:]...)
+	}
+	w.attempts = append(w.attempts, a)
+	if a.Err != nil {
+		return
+	}
+	for i, m := range w.order {
+		if m == a.Mode {
+			copy(w.order[1:i+1], w.order[:i])
+			w.order[0] = m
+		}
+	}
+}
+
+// dataConn is an open data connection.
+type dataConn struct {
+	tcp     net.Conn
+	tls     *tls.Conn // nil in clear text
+	conn    net.Conn  // the one of the two that is spoken
+	beneath *beneath
+
+	mu    sync.Mutex
+	ended bool // interrupted: deadlines move no more
+}
+
+// arm gives the next read and write d of time.
+func (d *dataConn) arm(patience time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended {
+		_ = d.tcp.SetDeadline(after(patience)) // the read or write tells what is wrong
+	}
+}
+
+// interrupt ends what is being read or written, after a last wait.
+func (d *dataConn) interrupt(grace time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended = true
+	_ = d.tcp.SetDeadline(time.Now().Add(grace))
+}
+
+// cut tells that TLS ended without close_notify: TLS has handed on an end, and
+// it came from TCP.
+func (d *dataConn) cut() bool { return d.beneath != nil && d.beneath.eof.Load() }
+
+// discard cuts the connection, so that the server notices.
+func (d *dataConn) discard() {
+	if t, ok := d.tcp.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = d.tcp.Close()
+}
+
+// announcement is a data connection to be.
+type announcement struct {
+	s       *session
+	attempt Attempt
+	conn    net.Conn     // passive: open already
+	listen  net.Listener // active
+}
+
+// announce makes the announcement of a mode, and in passive mode connects.
+func (s *session) announce(ctx context.Context, m Mode, cmd ftp.Command) (*announcement, error) {
+	n := &announcement{s: s, attempt: Attempt{Mode: m, Command: cmd, Start: time.Now()}}
+	var err error
+	if m.Passive() {
+		err = n.passive(ctx)
+	} else {
+		err = n.active(ctx)
+	}
+	return n, err
+}
+
+// possible tells whether the address family lets a mode be said at all.
+func (s *session) possible(m Mode) bool {
+	switch m {
+	case PASV:
+		return !s.peer.Is6()
+	case EPRT, PORT:
+		told := s.told()
+		return told.IsValid() && (m == EPRT || told.Is4())
+	}
+	return true
+}
+
+func (s *session) told() netip.Addr {
+	if s.set.ActiveAddress.IsValid() {
+		return s.set.ActiveAddress.Unmap()
+	}
+	return s.local
+}
+
+func (n *announcement) passive(ctx context.Context) error {
+	s := n.s
+	r, err := s.do(ctx, n.attempt.Mode.String(), "")
+	if err != nil {
+		return err
+	}
+	text := r.Lines[len(r.Lines)-1]
+	var a netip.AddrPort
+	switch {
+	case n.attempt.Mode == EPSV && r.Code == 229:
+		a, err = ftp.ParseExtendedPassive(text)
+	case n.attempt.Mode == PASV && r.Code == 227:
+		a, err = ftp.ParsePassive(text)
+	default:
+		err = &ftp.Error{Command: ftp.Command{Verb: n.attempt.Mode.String()}, Reply: r}
+	}
+	if err != nil {
+		return err
+	}
+	n.attempt.Announced = a
+	host := s.host
+	if s.peer.IsValid() {
+		host = s.peer.String()
+	}
+	if named := a.Addr().Unmap(); named.IsValid() && !named.IsUnspecified() && named != s.peer {
+		if s.set.AllowForeign {
+			host = named.String()
+		} else {
+			n.attempt.Foreign = true
+		}
+	}
+	n.attempt.Target = net.JoinHostPort(host, strconv.Itoa(int(a.Port())))
+	if n.attempt.Foreign {
+		s.set.Log.Info("announced address not followed", "announced", a, "used", n.attempt.Target)
+	}
+	c := ctx
+	if s.set.DataTimeout > 0 {
+		var cancel context.CancelFunc
+		c, cancel = context.WithTimeout(ctx, s.set.DataTimeout)
+		defer cancel()
+	}
+	var from net.IP
+	if s.local.IsValid() && !s.set.AllowForeign {
+		from = net.IP(s.local.AsSlice())
+	}
+	n.conn, err = s.set.dialer(from).DialContext(c, "tcp", n.attempt.Target)
+	if err != nil && ctx.Err() == nil && c.Err() != nil {
+		err = fmt.Errorf("no connection within %v: %w", s.set.DataTimeout, err)
+	}
+	return err
+}
+
+func (n *announcement) active(ctx context.Context) error {
+	s := n.s
+	l, err := s.listenActive(ctx)
+	if err != nil {
+		return err
+	}
+	n.listen = l
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	told := netip.AddrPortFrom(s.told().WithZone(""), port)
+	arg := ""
+	if n.attempt.Mode == PORT {
+		arg = ftp.FormatHostPort(told)
+	} else {
+		arg = ftp.FormatEPRT(told)
+	}
+	if _, err := s.do(ctx, n.attempt.Mode.String(), arg); err != nil {
+		return err
+	}
+	n.attempt.Announced, n.attempt.Target = told, told.String()
+	return nil
+}
+
+// listenActive opens a port for the server to connect to.
+func (s *session) listenActive(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	p := s.set.ActivePorts
+	if p.Low == 0 {
+		return lc.Listen(ctx, "tcp", netip.AddrPortFrom(s.local, 0).String())
+	}
+	// Begin somewhere else each time, so that a port has rest after its use.
+	size := int(p.High) - int(p.Low) + 1
+	start := int(time.Now().UnixNano() % int64(size))
+	var err error
+	for i := range size {
+		port := p.Low + uint16((start+i)%size)
+		var l net.Listener
+		if l, err = lc.Listen(ctx, "tcp", netip.AddrPortFrom(s.local, port).String()); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("no free port in %d-%d: %w", p.Low, p.High, err)
+}
+
+// connect waits for the server in active mode, and hands the connection over.
+// It gives up when a reply comes that ends the command.
+func (n *announcement) connect(ctx context.Context, a *answer) (*dataConn, error) {
+	if n.conn == nil {
+		c, err := n.accept(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		n.conn = c
+	}
+	d := &dataConn{tcp: n.conn, conn: n.conn}
+	n.conn = nil
+	return d, nil
+}
+
+func (n *announcement) accept(ctx context.Context, a *answer) (net.Conn, error) {
+	l := n.listen.(*net.TCPListener)
+	_ = l.SetDeadline(after(n.s.set.DataTimeout))
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+		case <-n.s.dead:
+		case <-a.done:
+			if a.reply.Complete() { // a small file is through already
+				return
+			}
+		}
+		_ = l.SetDeadline(time.Unix(1, 0))
+	}()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			select {
+			case <-a.done:
+				if !a.reply.Complete() {
+					return nil, &ftp.Error{Command: a.command, Reply: a.reply}
+				}
+			default:
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if n.s.alive() != nil {
+				return nil, n.s.alive()
+			}
+			return nil, fmt.Errorf("no connection within %v: %w", n.s.set.DataTimeout, err)
+		}
+		from := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if from == n.s.peer || n.s.set.AllowForeign {
+			return c, nil
+		}
+		n.s.set.Log.Warn("data connection of a stranger refused", "from", from, "server", n.s.peer)
+		_ = c.Close()
+	}
+}
+
+// close ends what was announced and not used.
+func (n *announcement) close() {
+	if n.conn != nil {
+		_ = n.conn.Close()
+	}
+	if n.listen != nil {
+		_ = n.listen.Close()
+	}
+}
+
+// protect puts TLS over a data connection; in active mode too we are the TLS
+// client (RFC 4217 7). It comes after the transfer command: vsftpd speaks no
+// TLS before, and what the server said in between may have brought a ticket.
+func (s *session) protect(ctx context.Context, d *dataConn) (resumed bool, err error) {
+	d.beneath = &beneath{Conn: d.tcp}
+	d.tls = tls.Client(d.beneath, s.tls.data())
+	d.arm(s.set.Timeout)
+	if err := d.tls.HandshakeContext(ctx); err != nil {
+		return false, fmt.Errorf("TLS on the data connection: %w", err)
+	}
+	d.conn = d.tls
+	return d.tls.ConnectionState().DidResume, nil
+}

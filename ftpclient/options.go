@@ -1,0 +1,192 @@
+package ftpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"towpath/ftp"
+)
+
+// Options say how a client behaves. Every field is safe at its zero value. A
+// time of zero means the default that is named; a negative time switches the
+// clock off.
+type Options struct {
+	// User and Password are sent to log in. Default: anonymous, with the
+	// password "anonymous@". Account is sent if the server asks for it.
+	User, Password, Account string
+
+	// TLS says whether TLS is spoken. It is never given up in silence: a
+	// server that refuses it gets no password.
+	TLS Security
+	// TLSConfig is used for both kinds of connections. ServerName is set to
+	// the host that was dialled if it is empty; ClientSessionCache is replaced
+	// by one that belongs to the session. Pins, client certificates and key
+	// logs are set here.
+	TLSConfig *tls.Config
+
+	// Mode says who opens data connections. Default [Auto].
+	Mode Mode
+	// ActivePorts are the local ports for active mode. Default: any.
+	ActivePorts PortRange
+	// ActiveAddress is told to the server in active mode, for clients behind a
+	// NAT that passes the ports on. Default: the address of our end of the
+	// control connection.
+	ActiveAddress netip.Addr
+	// AllowForeign connects to the address that 227 names instead of to the
+	// server, and in active mode takes connections from any host. A hostile
+	// server can use it to reach into our network, a stranger to send a file.
+	AllowForeign bool
+
+	// Dialer opens connections, data connections too. Default: a net.Dialer.
+	// Unless it is a *net.Dialer, data connections go to the host that was
+	// dialled, by its name, since our peer may be a proxy.
+	Dialer ContextDialer
+	// LocalAddr is our address for all connections. It needs the default Dialer.
+	LocalAddr netip.Addr
+
+	// Timeout bounds the wait for a connection and for a reply. Default 30 s.
+	Timeout time.Duration
+	// DataTimeout bounds the wait for a data connection. Default 10 s.
+	DataTimeout time.Duration
+	// StallTimeout ends a transfer in which no byte moves, and bounds the wait
+	// for the reply behind the last byte, which some servers use to look at
+	// the file. Default 60 s.
+	StallTimeout time.Duration
+	// KeepAlive is the time between two NOOPs while a transfer runs, so that
+	// no NAT forgets the control connection. Default 30 s.
+	KeepAlive time.Duration
+
+	// Retries is how often in a row without progress a transfer is taken up
+	// again, on a new session if need be, after a fault of the network or a
+	// reply of 4xx. Default 0.
+	Retries int
+	// Backoff is the wait before retry n = 1, 2, … Default: from a half to one
+	// second, doubled each time up to 30.
+	Backoff func(n int) time.Duration
+
+	// Charset turns names on the wire into UTF-8 and back. Default: names are
+	// the bytes of the wire.
+	Charset Charset
+	// Location is where the server's clock hangs, for LIST. Default: found out
+	// by one MDTM.
+	Location *time.Location
+
+	// Log receives what is worth knowing. Default: nothing.
+	Log *slog.Logger
+	// Trace is told each line of the dialogue, without its end, 'C' for ours
+	// and 'S' for the server's. Secrets are hidden. It may be called from
+	// several goroutines and must return soon.
+	Trace func(dir byte, line string)
+}
+
+// Security says whether TLS is spoken.
+type Security int
+
+// The securities.
+const (
+	// Plain is clear text.
+	Plain Security = iota
+	// Explicit is AUTH TLS behind the greeting (RFC 4217), with PROT P.
+	Explicit
+	// Implicit is TLS from the first byte on, mostly on port 990.
+	Implicit
+)
+
+// Mode says how data connections come about.
+type Mode int
+
+// The modes.
+const (
+	// Auto tries EPSV, PASV, EPRT and PORT, and goes on to the next also when
+	// the data connection fails. What worked is tried first from then on.
+	Auto Mode = iota
+	EPSV
+	PASV
+	EPRT
+	PORT
+)
+
+var modeNames = [...]string{"auto", "EPSV", "PASV", "EPRT", "PORT"}
+
+// String returns the verb, or "auto".
+func (m Mode) String() string {
+	if m < 0 || int(m) >= len(modeNames) {
+		return fmt.Sprintf("Mode(%d)", int(m))
+	}
+	return modeNames[m]
+}
+
+// Passive tells whether the client opens the data connection.
+func (m Mode) Passive() bool { return m == EPSV || m == PASV }
+
+// PortRange is a range of ports, both ends included. The zero value is no range.
+type PortRange struct{ Low, High uint16 }
+
+// ContextDialer opens connections; *net.Dialer is one.
+type ContextDialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Charset translates names.
+type Charset interface {
+	Decode(wire string) string
+	// Encode fails for a name that the charset cannot say.
+	Encode(name string) (string, error)
+}
+
+// check returns o with its defaults filled in, or says what is wrong with it.
+func (o Options) check() (*Options, error) {
+	if o.User == "" {
+		o.User = "anonymous"
+		if o.Password == "" {
+			o.Password = "anonymous@"
+		}
+	}
+	// Said before anything is dialled, and in one place for all three.
+	for _, f := range []struct{ verb, arg string }{{"USER", o.User}, {"PASS", o.Password}, {"ACCT", o.Account}} {
+		if _, err := (ftp.Command{Verb: f.verb, Arg: f.arg}).Encode(); err != nil {
+			return nil, fmt.Errorf("ftpclient: %s: %w", f.verb, err)
+		}
+	}
+	switch p := o.ActivePorts; {
+	case p.Low > p.High:
+		return nil, fmt.Errorf("ftpclient: active ports %d-%d: the first port is greater than the last", p.Low, p.High)
+	case p.Low == 0 && p.High != 0:
+		return nil, fmt.Errorf("ftpclient: active ports 0-%d: ports go from 1 to 65535", p.High)
+	}
+	if o.TLS < Plain || o.TLS > Implicit {
+		return nil, fmt.Errorf("ftpclient: TLS is %d; want Plain, Explicit or Implicit", o.TLS)
+	}
+	if o.Mode < Auto || o.Mode > PORT {
+		return nil, fmt.Errorf("ftpclient: mode is %v; want auto, EPSV, PASV, EPRT or PORT", o.Mode)
+	}
+	if o.LocalAddr.IsValid() && o.Dialer != nil {
+		return nil, errors.New("ftpclient: LocalAddr and Dialer are both set; give the Dialer the address")
+	}
+	for _, d := range []struct {
+		at  *time.Duration
+		std time.Duration
+	}{
+		{&o.Timeout, 30 * time.Second},
+		{&o.DataTimeout, 10 * time.Second},
+		{&o.StallTimeout, time.Minute},
+		{&o.KeepAlive, 30 * time.Second},
+	} {
+		if *d.at == 0 {
+			*d.at = d.std
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Backoff == nil {
+		o.Backoff = backoff
+	}
+	return &o, nil
+}

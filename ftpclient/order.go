@@ -1,0 +1,82 @@
+package ftpclient
+
+import (
+	"io"
+)
+
+// order is how a transfer was asked for.
+type order struct {
+	offset   int64
+	limit    int64 // < 0: none
+	resume   bool
+	text     bool
+	verify   bool
+	progress func(int64)
+}
+
+// GetOption changes what [Client.Get] does.
+type GetOption interface{ forGet(*order) }
+
+// PutOption changes what [Client.Put] does.
+type PutOption interface{ forPut(*order) }
+
+// TransferOption is both.
+type TransferOption func(*order)
+
+func (f TransferOption) forGet(o *order) { f(o) }
+func (f TransferOption) forPut(o *order) { f(o) }
+
+type getOnly func(*order)
+
+func (f getOnly) forGet(o *order) { f(o) }
+
+// From starts at that byte of the file on the server (REST). The first byte that
+// is written or read here is that one.
+func From(offset int64) TransferOption { return func(o *order) { o.offset = max(offset, 0) } }
+
+// First stops a download after n bytes, which is no error.
+func First(n int64) GetOption { return getOnly(func(o *order) { o.limit = max(n, 0) }) }
+
+// Resume goes on where an earlier transfer stopped. A download goes on at the
+// end of what is written to, which must be an io.Seeker; an upload at the size
+// of the file on the server, and what is read must be an io.Seeker.
+func Resume() TransferOption { return func(o *order) { o.resume = true } }
+
+// Text moves the file as TYPE A: lines end with LF here and CRLF on the wire.
+// Such a transfer cannot be resumed, taken up again or verified.
+func Text() TransferOption { return func(o *order) { o.text = true } }
+
+// Progress is told how many bytes of this call have moved in all, after each
+// piece of up to 4 MiB. It may go down when a retry begins further back.
+func Progress(f func(moved int64)) TransferOption { return func(o *order) { o.progress = f } }
+
+// Verify compares digests when all is done, by HASH, XSHA512, XSHA256, XSHA1,
+// XMD5 or XCRC. Files that differ give a *HashError, servers that have none of
+// these ErrUnsupported before anything moves. It costs the copy in the kernel,
+// and for a transfer that does not begin at 0, reading again what is here.
+func Verify() TransferOption { return func(o *order) { o.verify = true } }
+
+func (o *order) kind() byte {
+	if o.text {
+		return 'A'
+	}
+	return 'I'
+}
+
+func (o *order) moved(n int64) {
+	if o.progress != nil {
+		o.progress(n)
+	}
+}
+
+// digesting is a writer that passes on what it has written to a hash.
+type digesting struct {
+	w io.Writer
+	h io.Writer
+}
+
+func (d digesting) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	_, _ = d.h.Write(p[:n]) // a hash never fails
+	return n, err
+}

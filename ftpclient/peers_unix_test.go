@@ -1,0 +1,457 @@
+//go:build unix
+
+package ftpclient_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"towpath/ftp"
+	"towpath/ftpclient"
+	"towpath/ftptest"
+)
+
+// nobody runs the servers of others when the tests run as root.
+const nobody = 65534
+
+// stranger is a server of others, in a directory of its own.
+type stranger struct {
+	dir, root string // what is for it, and what it serves
+	port      int
+	cert, key string // files
+	binary    string
+}
+
+// write puts a file into dir.
+func (s *stranger) write(t *testing.T, name, text string) string {
+	t.Helper()
+	at := filepath.Join(s.dir, name)
+	if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// own gives everything in dir to nobody, if the tests run as root.
+func (s *stranger) own(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	err := filepath.WalkDir(s.dir, func(at string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(at, nobody, nobody))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runner is who runs the servers of others.
+func runner(t *testing.T) *user.User {
+	t.Helper()
+	id := os.Geteuid()
+	if id == 0 {
+		id = nobody
+	}
+	u, err := user.LookupId(fmt.Sprint(id))
+	if err != nil {
+		t.Skip(err)
+	}
+	return u
+}
+
+// find looks for a program in PATH and where Debian puts servers.
+func find(t *testing.T, name string) string {
+	t.Helper()
+	for _, at := range []string{"/usr/bin/" + name, "/usr/sbin/" + name, name} { // what nobody may run comes last
+		if at, err := exec.LookPath(at); err == nil {
+			return at
+		}
+	}
+	t.Skipf("%s is neither in PATH nor in /usr/sbin", name)
+	return ""
+}
+
+// strangers are the servers: what they are called, whom they let in, and the
+// command that runs them in the foreground.
+var strangers = []struct {
+	name, program  string
+	user, password string
+	resumes        bool // its data connections must resume the TLS session
+	asRoot         bool // it runs as root only
+	// pyftpdlib 1.5.7 lets a data connection over TLS lie now and then when
+	// several sessions are open; with one session it does not.
+	alone   bool
+	command func(t *testing.T, s *stranger) []string
+}{
+	{name: "vsftpd", program: "vsftpd", resumes: true, command: func(t *testing.T, s *stranger) []string {
+		if err := os.Mkdir(filepath.Join(s.dir, "empty"), 0o555); err != nil {
+			t.Fatal(err)
+		}
+		return []string{s.binary, s.write(t, "vsftpd.conf", fmt.Sprintf(`listen=YES
+listen_address=127.0.0.1
+listen_port=%d
+background=NO
+run_as_launching_user=YES
+anonymous_enable=YES
+ftp_username=%s
+no_anon_password=YES
+anon_root=%s
+local_enable=NO
+write_enable=YES
+anon_upload_enable=YES
+anon_mkdir_write_enable=YES
+anon_other_write_enable=YES
+anon_umask=022
+connect_from_port_20=NO
+secure_chroot_dir=%s/empty
+xferlog_enable=NO
+seccomp_sandbox=NO
+isolate=NO
+isolate_network=NO
+mdtm_write=YES
+ssl_enable=YES
+allow_anon_ssl=YES
+force_local_logins_ssl=NO
+force_local_data_ssl=NO
+require_ssl_reuse=YES
+rsa_cert_file=%s
+rsa_private_key_file=%s
+ssl_ciphers=HIGH
+anon_max_rate=0
+`, s.port, runner(t).Username, s.root, s.dir, s.cert, s.key))}
+	}},
+	{name: "ProFTPD", program: "proftpd", user: "test", password: "secret", resumes: true, command: func(t *testing.T, s *stranger) []string {
+		me := runner(t)
+		group, err := user.LookupGroupId(me.Gid)
+		if err != nil {
+			t.Skip(err)
+		}
+		// $1$ is what every crypt(3) knows; the password is "secret".
+		users := s.write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%s:%s::%s:/bin/sh\n", me.Uid, me.Gid, s.root))
+		conf := fmt.Sprintf(`ServerType standalone
+ServerName test
+Port %d
+DefaultAddress 127.0.0.1
+UseIPv6 off
+UseReverseDNS off
+PidFile %s/pid
+ScoreboardFile none
+DelayEngine off
+SystemLog none
+TransferLog none
+WtmpLog off
+User %s
+Group %s
+AuthOrder mod_auth_file.c
+AuthUserFile %s
+RequireValidShell off
+AllowOverwrite on
+AllowStoreRestart on
+AllowRetrieveRestart on
+DefaultChdir %s
+`, s.port, s.dir, me.Username, group.Name, users, s.root)
+		if modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd"); hasFile(modules + "/mod_tls.so") {
+			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\n" + conf + fmt.Sprintf(`TLSEngine on
+TLSProtocol TLSv1.2 TLSv1.3
+TLSRSACertificateFile %s
+TLSRSACertificateKeyFile %s
+TLSVerifyClient off
+`, s.cert, s.key)
+		}
+		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", conf)}
+	}},
+	{name: "pyftpdlib", program: "python3", alone: true, user: "test", password: "secret", command: func(t *testing.T, s *stranger) []string {
+		if out, err := exec.Command(s.binary, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
+			t.Skipf("python3 cannot import pyftpdlib: %s", bytes.TrimSpace(out))
+		}
+		return []string{s.binary, "-W", "ignore", s.write(t, "server.py", `
+import sys
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.servers import FTPServer
+port, root, cert, key = sys.argv[1:]
+try:
+    from pyftpdlib.handlers import TLS_FTPHandler as Handler
+    Handler.certfile, Handler.keyfile = cert, key
+except ImportError: # it needs OpenSSL for TLS
+    from pyftpdlib.handlers import FTPHandler as Handler
+Handler.authorizer = DummyAuthorizer()
+Handler.authorizer.add_user("test", "secret", root, perm="elradfmwMT")
+FTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+`), fmt.Sprint(s.port), s.root, s.cert, s.key}
+	}},
+	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, command: func(t *testing.T, s *stranger) []string {
+		pw, err := exec.LookPath("pure-pw")
+		if err != nil {
+			if pw, err = exec.LookPath(filepath.Join(filepath.Dir(s.binary), "../bin/pure-pw")); err != nil {
+				t.Skipf("pure-pw: %v", err)
+			}
+		}
+		users := s.write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%d:%d::%s/./::::::::::::\n", nobody, nobody, s.root))
+		db := filepath.Join(s.dir, "users.pdb")
+		if out, err := exec.Command(pw, "mkdb", db, "-f", users).CombinedOutput(); err != nil {
+			t.Fatalf("pure-pw: %v: %s", err, out)
+		}
+		both := s.write(t, "both.pem", "")
+		for _, part := range []string{s.key, s.cert} {
+			b, err := os.ReadFile(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(both, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = f.Write(b)
+			if err = errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return []string{
+			s.binary, "-S", fmt.Sprintf("127.0.0.1,%d", s.port), "-l", "puredb:" + db, "-E", "-H", "-A", "-f", "none",
+			"-U", "022:022", "-u", "1", "-g", filepath.Join(s.dir, "pid"), "-Y", "1", "-2", both,
+		}
+	}},
+}
+
+func hasFile(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// host starts a server of others that ends with the test.
+func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *stranger) []string) *stranger {
+	t.Helper()
+	s := &stranger{binary: find(t, program)}
+	if asRoot && os.Geteuid() != 0 {
+		t.Skipf("%s runs as root only", program)
+	}
+	var err error
+	if s.dir, err = os.MkdirTemp("", "ftpclient"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
+	s.root = filepath.Join(s.dir, "root")
+	if err := errors.Join(os.Mkdir(s.root, 0o755), os.Chmod(s.dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	c := ftptest.Certificate()
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cert = s.write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
+	s.key = s.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	_ = l.Close()
+	argv := command(t, s)
+	s.own(t)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if os.Geteuid() == 0 && !asRoot {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(over) }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the group is ours
+		<-over
+	})
+	for end := time.Now().Add(patience); ; {
+		if c, err := net.Dial("tcp", s.addr()); err == nil {
+			_ = c.Close()
+			return s
+		}
+		select {
+		case <-over:
+			t.Fatalf("%s did not start: %s", program, out.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not listen: %s", program, out.String())
+		}
+	}
+}
+
+func (s *stranger) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// TestStrangers does with the servers of others what a program wants to do, in
+// clear text and over TLS; vsftpd and ProFTPD require that data connections
+// resume the session of the control connection.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	for _, peer := range strangers {
+		t.Run(peer.name, func(t *testing.T) {
+			t.Parallel()
+			s := host(t, peer.program, peer.asRoot, peer.command)
+			first := login(t, s.addr(), func(o *ftpclient.Options) { o.User, o.Password = peer.user, peer.password })
+			hasTLS := strings.Contains(first.Features().Param("AUTH"), "TLS")
+			_ = first.Close()
+			for name, version := range map[string]uint16{"clear": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+				for _, m := range []ftpclient.Mode{ftpclient.Auto, ftpclient.PASV, ftpclient.EPRT, ftpclient.PORT} {
+					t.Run(fmt.Sprint(name, "/", m), func(t *testing.T) {
+						if !peer.alone {
+							t.Parallel()
+						}
+						if version != 0 && !hasTLS {
+							t.Skipf("%s runs without TLS here", peer.name)
+						}
+						c := login(t, s.addr(), mode(m), func(o *ftpclient.Options) {
+							o.User, o.Password = peer.user, peer.password
+							if version != 0 {
+								o.TLS = ftpclient.Explicit
+								o.TLSConfig.MaxVersion = version
+								o.TLSConfig.MinVersion = version
+							}
+						})
+						dealings(t, c, strings.ReplaceAll(fmt.Sprint(name, m), " ", "-"))
+						if version != 0 && peer.resumes {
+							for _, a := range c.Attempts() {
+								if !a.Resumed {
+									t.Errorf("%v: the session was not resumed", a)
+								}
+							}
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// dealings are what a program does with a server, in a directory of its own.
+func dealings(t *testing.T, c *ftpclient.Client, dir string) {
+	t.Helper()
+	ctx := testContext(t)
+	big := noise(5 << 20)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(c.MkdirAll(ctx, dir+"/a b/c"))
+	name := dir + "/a b/big file"
+	n, err := c.Put(ctx, name, bytes.NewReader(big))
+	if err != nil || n != int64(len(big)) {
+		t.Fatalf("put %d bytes, %v", n, err)
+	}
+	var got bytes.Buffer
+	if _, err = c.Get(ctx, name, &got); err != nil || !bytes.Equal(got.Bytes(), big) {
+		t.Fatalf("got %d bytes, %v", got.Len(), err)
+	}
+	got.Reset()
+	_, err = c.Get(ctx, name, &got, ftpclient.From(1<<20), ftpclient.First(1<<20))
+	if err != nil || !bytes.Equal(got.Bytes(), big[1<<20:2<<20]) {
+		t.Fatalf("got %d bytes of the middle, %v", got.Len(), err)
+	}
+	must(c.Noop(ctx))
+	_, err = c.Put(ctx, dir+"/part", bytes.NewReader(big[:1000]))
+	must(err)
+	n, err = c.Put(ctx, dir+"/part", bytes.NewReader(big[:3000]), ftpclient.Resume())
+	if err != nil || n != 2000 {
+		t.Fatalf("resumed: %d bytes, %v", n, err)
+	}
+	_, err = c.Append(ctx, dir+"/part", bytes.NewReader(big[3000:4000]))
+	must(err)
+	got.Reset()
+	if _, err = c.Get(ctx, dir+"/part", &got); err != nil || !bytes.Equal(got.Bytes(), big[:4000]) {
+		t.Fatalf("the resumed file: %d bytes, %v", got.Len(), err)
+	}
+	_, err = c.Put(ctx, dir+"/empty", strings.NewReader(""))
+	must(err)
+	when := time.Now().UTC().Add(-1000 * time.Hour).Truncate(time.Second)
+	switch err = c.SetTime(ctx, dir+"/part", when); {
+	case errors.Is(err, ftpclient.ErrUnsupported):
+	case err != nil:
+		t.Errorf("set time: %v", err)
+	default:
+		if at, err := c.ModTime(ctx, dir+"/part"); err != nil || !at.Equal(when) {
+			t.Errorf("the time is %v, %v, want %v", at, err, when)
+		}
+		if e, err := c.Stat(ctx, dir+"/part"); err != nil || e.Size != 4000 || e.Time.Sub(when).Abs() > max(e.Precision, time.Second) {
+			t.Errorf("stat: %+v, %v, want %v", e, err, when)
+		}
+	}
+	var found []string
+	for f, err := range c.Walk(ctx, dir) {
+		must(err)
+		found = append(found, strings.TrimPrefix(f.Path, dir+"/"))
+	}
+	if len(found) != 5 {
+		t.Errorf("found %q", found)
+	}
+	if _, err := c.Stat(ctx, dir+"/nowhere"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stat of nothing: %v", err)
+	}
+	if _, err := c.Get(ctx, dir+"/nowhere", io.Discard); err == nil {
+		t.Error("nothing was got")
+	} else if e, ok := errors.AsType[*ftp.Error](err); !ok || e.Reply.Code != 550 {
+		t.Errorf("get of nothing: %v", err)
+	}
+	f, err := c.Open(ctx, name)
+	must(err)
+	b := make([]byte, 100)
+	for _, at := range []int64{0, 4 << 20, 1000} {
+		_, err := f.Seek(at, io.SeekStart)
+		must(err)
+		if _, err := io.ReadFull(f, b); err != nil || !bytes.Equal(b, big[at:at+100]) {
+			t.Errorf("read at %d: %v", at, err)
+		}
+	}
+	must(c.Rename(ctx, dir+"/part", dir+"/a b/part")) // while f is open
+	must(f.Close())
+	must(c.RemoveAll(ctx, dir))
+	if _, err := c.Stat(ctx, dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was removed: %v", err)
+	}
+}
+
+// TestUploadIsNotCutShort: OpenSSL servers send TLS 1.3 tickets that lie unread
+// with a client that only writes; its close is a reset then, and what a slow
+// server has not read yet is lost.
+func TestUploadIsNotCutShort(t *testing.T) {
+	t.Parallel()
+	vsftpd := strangers[0]
+	s := host(t, vsftpd.program, false, func(t *testing.T, s *stranger) []string {
+		argv := vsftpd.command(t, s)
+		conf, err := os.ReadFile(argv[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write(t, filepath.Base(argv[1]), strings.Replace(string(conf), "anon_max_rate=0", "anon_max_rate=4000000", 1))
+		return argv
+	})
+	c := login(t, s.addr(), explicit, func(o *ftpclient.Options) { o.User, o.TLSConfig.MinVersion = "", tls.VersionTLS13 })
+	big := noise(8 << 20)
+	if n, err := c.Put(testContext(t), "big", bytes.NewReader(big)); n != int64(len(big)) || err != nil {
+		t.Errorf("put %d bytes, %v", n, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(s.root, "big")); err != nil || !bytes.Equal(got, big) {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+}

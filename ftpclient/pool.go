@@ -1,0 +1,178 @@
+package ftpclient
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Pool runs several sessions with one server, all with the same login, and as
+// many as are wanted at the same time. It learns how many the server allows: a
+// 421, or a 530 while others are logged in, means that there are enough.
+type Pool struct {
+	addr string
+	set  *Options
+	ways *ways
+	most int
+
+	mu      sync.Mutex
+	idle    []*Client
+	open    map[*Client]bool // idle or taken
+	dialing int
+	limit   int       // what the server allows, as learned; most at first
+	learned time.Time // when
+	changed chan struct{}
+	closed  bool
+}
+
+// learnAgain is how long a limit is believed: those that others have used up
+// come free.
+const learnAgain = time.Minute
+
+// NewPool returns a pool of at most so many sessions. It dials when the first is
+// taken.
+func NewPool(addr string, o Options, most int) (*Pool, error) {
+	set, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	if most < 1 {
+		return nil, fmt.Errorf("ftpclient: a pool of %d sessions: want 1 or more", most)
+	}
+	return &Pool{
+		addr: addr, set: set, ways: newWays(o.Mode), most: most, limit: most,
+		open: map[*Client]bool{}, changed: make(chan struct{}),
+	}, nil
+}
+
+// Take returns a session that nobody else has, dialling or waiting as need be.
+// Give takes it back.
+func (p *Pool) Take(ctx context.Context) (*Client, error) {
+	for {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, net.ErrClosed
+		}
+		p.drop()
+		if n := len(p.idle); n > 0 {
+			c := p.idle[n-1]
+			p.idle = p.idle[:n-1]
+			p.mu.Unlock()
+			return c, nil
+		}
+		if p.limit < p.most && time.Since(p.learned) > learnAgain {
+			p.limit = p.most
+		}
+		if len(p.open)+p.dialing < p.limit {
+			p.dialing++
+			p.mu.Unlock()
+			c, again, err := p.dial(ctx)
+			if !again {
+				return c, err
+			}
+			continue
+		}
+		wait := p.changed
+		p.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// dial opens one more session. again means that the server has enough.
+func (p *Pool) dial(ctx context.Context) (c *Client, again bool, err error) {
+	c, err = dialWith(ctx, p.addr, p.set, p.ways)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.tell()
+	p.dialing--
+	switch {
+	case err != nil && len(p.open)+p.dialing > 0 && refused(err, 421, 530):
+		// Those that are dialling may be refused too, and lower it further.
+		p.limit, p.learned = len(p.open)+p.dialing, time.Now()
+		p.set.Log.Info("the server allows no more sessions", "sessions", p.limit, "err", err)
+		return nil, true, nil
+	case err != nil:
+		return nil, false, err
+	case p.closed:
+		_ = c.Close() // never fails
+		return nil, false, net.ErrClosed
+	}
+	p.open[c] = true
+	return c, false, nil
+}
+
+// drop forgets idle sessions that are over.
+func (p *Pool) drop() {
+	p.idle = slices.DeleteFunc(p.idle, func(c *Client) bool {
+		if c.Err() == nil {
+			return false
+		}
+		delete(p.open, c)
+		return true
+	})
+}
+
+// tell wakes those who wait.
+func (p *Pool) tell() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// Give takes back what Take gave. A session that is over is forgotten.
+func (p *Pool) Give(c *Client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.open[c] {
+		return
+	}
+	if p.closed || c.Err() != nil {
+		delete(p.open, c)
+		_ = c.Close() // never fails
+	} else {
+		p.idle = append(p.idle, c)
+	}
+	p.tell()
+}
+
+// Do calls f with a session.
+func (p *Pool) Do(ctx context.Context, f func(c *Client) error) error {
+	c, err := p.Take(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Give(c)
+	return f(c)
+}
+
+// Limit is how many sessions are opened at most, as far as is known.
+func (p *Pool) Limit() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit
+}
+
+// Close ends all sessions, those that are taken too.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	all := p.open
+	p.open, p.idle = map[*Client]bool{}, nil
+	p.tell()
+	p.mu.Unlock()
+	for c := range all {
+		_ = c.Close() // never fails
+	}
+	return nil
+}

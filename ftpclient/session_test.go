@@ -1,0 +1,150 @@
+package ftpclient
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"towpath/ftp"
+)
+
+// nopConn is no connection.
+type nopConn struct{ net.Conn }
+
+func (nopConn) RemoteAddr() net.Addr { return nil }
+func (nopConn) LocalAddr() net.Addr  { return nil }
+
+func TestParseDigest(t *testing.T) {
+	t.Parallel()
+	sum := strings.Repeat("0f", 32)
+	for _, test := range []struct {
+		reply ftp.Reply
+		size  int
+		want  string
+	}{
+		{ftp.NewReply(213, "SHA-256 0-49 "+sum+" sea.txt"), 32, sum},
+		{ftp.NewReply(250, sum), 32, sum},
+		{ftp.NewReply(250, "\"sea.txt\" "+strings.ToUpper(sum)), 32, sum},
+		{ftp.NewReply(250, "ABCDEF"), 4, "00abcdef"},
+		{ftp.NewReply(250, "XCRC\nABCDEF01"), 4, "abcdef01"},
+		{ftp.NewReply(250, sum[2:]), 32, ""},
+		{ftp.NewReply(250, "Command okay."), 4, ""},
+		{ftp.NewReply(250, ""), 4, ""},
+	} {
+		got, err := parseDigest(test.reply, test.size)
+		if hex.EncodeToString(got) != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%v: %x, %v, want %s", test.reply, got, err, test.want)
+		}
+	}
+}
+
+func FuzzParseDigest(f *testing.F) {
+	f.Add("SHA-256 0-49 ", "sea.txt")
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		if got, err := parseDigest(ftp.NewReply(250, before+" "+after), 4); err == nil && len(got) != 4 {
+			t.Fatalf("%d bytes", len(got))
+		}
+		sum := sha256.Sum256([]byte(before))
+		got, err := parseDigest(ftp.NewReply(213, "SHA-256 0-1 "+hex.EncodeToString(sum[:])+" "+after), len(sum))
+		if err != nil || [32]byte(got) != sum {
+			t.Fatalf("%x, %v", got, err)
+		}
+	})
+}
+
+// FuzzDeliver: whatever comes, a reply answers one command or ends the session,
+// and no command is answered twice.
+func FuzzDeliver(f *testing.F) {
+	f.Add([]byte{0, 1, 10, 11, 12}, []byte{15, 20, 22, 22, 20})
+	f.Add([]byte{0, 1, 2}, []byte{15, 50, 42, 22})
+	codes := map[byte]int{10: 120, 15: 150, 20: 200, 22: 226, 25: 250, 42: 421, 46: 426, 50: 500, 55: 550}
+	f.Fuzz(func(t *testing.T, commands, replies []byte) {
+		s := newSession(&Options{}, "test", nopConn{})
+		all := make([]*answer, 0, len(commands))
+		for _, c := range commands {
+			a := &answer{what: purpose(c % 3), begun: make(chan struct{}), done: make(chan struct{})}
+			all = append(all, a)
+			s.queue = append(s.queue, a)
+		}
+		finals := 0
+		for _, b := range replies {
+			code := codes[b]
+			if code == 0 {
+				code = 100 + int(b)*2%500
+			}
+			owed := len(s.queue)
+			err := s.deliver(ftp.NewReply(code, "x"))
+			if (err != nil) != (owed == 0 || code == 421) {
+				if !(code/100 == 1 && owed > 0) {
+					t.Fatalf("%d with %d owed: %v", code, owed, err)
+				}
+			}
+			if err == nil && code/100 != 1 {
+				finals++
+			} else if err != nil && owed > 0 {
+				finals++
+			}
+			if errors.Is(err, ErrUnsolicited) && owed > 0 {
+				t.Fatalf("%d was not asked for, and %d are owed", code, owed)
+			}
+		}
+		done := 0
+		for _, a := range all {
+			select {
+			case <-a.done:
+				done++
+			default:
+			}
+		}
+		if done != finals || done+len(s.queue) != len(all) {
+			t.Fatalf("%d finals, %d answered, %d owed of %d", finals, done, len(s.queue), len(all))
+		}
+	})
+}
+
+func TestDifference(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		truth := time.Unix(rapid.Int64Range(0, 1<<32).Draw(t, "truth"), 0).UTC()
+		zone := time.Duration(rapid.IntRange(-14*4, 14*4).Draw(t, "quarters")) * 15 * time.Minute
+		if got, ok := difference(truth.Truncate(time.Minute).Add(zone), truth); !ok || got != zone {
+			t.Fatalf("%v, %v, want %v", got, ok, zone)
+		}
+		changed := time.Duration(rapid.IntRange(2, 12).Draw(t, "minutes")) * time.Minute
+		if got, ok := difference(truth.Truncate(time.Minute).Add(zone+changed), truth); ok {
+			t.Fatalf("a file changed %v later gives the zone %v", changed, got)
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(-1, 1000).Draw(t, "n")
+		if d := backoff(n); d < time.Second/2 || d > 30*time.Second {
+			t.Fatalf("before retry %d: %v", n, d)
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]Options{
+		"first port":    {ActivePorts: PortRange{5, 4}},
+		"1 to 65535":    {ActivePorts: PortRange{0, 4}},
+		"want Plain":    {TLS: 7},
+		"want auto":     {Mode: -1},
+		"CR, LF or NUL": {User: "a\r\nDELE b"},
+	} {
+		if _, err := o.check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+}

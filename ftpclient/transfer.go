@@ -1,0 +1,460 @@
+package ftpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"towpath/ftp"
+)
+
+// transfer is one movement of bytes, from its command to its last reply.
+//
+//	start -> receive or transmit -> finish   done: 226 or 250
+//	                             -> stop     early, by us: any last reply will do
+type transfer struct {
+	s      *session
+	answer *answer
+	data   *dataConn
+	over   chan struct{} // closed when nobody need watch any more
+	gone   sync.WaitGroup
+	up     bool
+
+	aborted *answer // what is owed to ABOR, if it was sent
+}
+
+// settleFor is how long the server has to answer a transfer that we have ended.
+const settleFor = 5 * time.Second
+
+// soonIs how long a reply may take that is due.
+const soonIs = 500 * time.Millisecond
+
+// start announces, sends a transfer command and makes its data connection. What
+// fails because of the way in which the connection is made is tried again in
+// the next mode; what the server refuses is refused.
+func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset int64, kind byte, up bool) (*transfer, error) {
+	if err := s.setType(ctx, kind); err != nil {
+		return nil, err
+	}
+	var failed error
+	for _, m := range w.modes() {
+		if !s.possible(m) {
+			continue
+		}
+		t, n, err := s.try(ctx, m, cmd, offset, up)
+		n.attempt.Took = time.Since(n.attempt.Start)
+		n.attempt.Err = err
+		way, refused := errors.AsType[*wayError](err)
+		if refused {
+			n.attempt.Err = way.err
+		}
+		if err == nil || refused {
+			w.report(n.attempt)
+		}
+		if !refused {
+			return t, err
+		}
+		s.set.Log.Info("no data connection", "mode", m, "err", way.err)
+		failed = &DataError{Attempt: n.attempt, Err: way.err}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if s.alive() != nil {
+			return nil, failed
+		}
+	}
+	if failed == nil {
+		failed = fmt.Errorf("%v: no mode for data connections is possible: our own address is not known; set ActiveAddress or another Mode", cmd)
+	}
+	return nil, failed
+}
+
+// wayError is a failure for which another mode may be the cure.
+type wayError struct{ err error }
+
+func (e *wayError) Error() string { return e.err.Error() }
+func (e *wayError) Unwrap() error { return e.err }
+
+// try makes one attempt.
+func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64, up bool) (*transfer, *announcement, error) {
+	n, err := s.announce(ctx, m, cmd)
+	defer n.close()
+	if err != nil {
+		return nil, n, &wayError{err}
+	}
+	if offset > 0 {
+		if _, err := s.do(ctx, "REST", fmt.Sprint(offset)); err != nil {
+			return nil, n, err
+		}
+	}
+	a, err := s.send(cmd)
+	if err != nil {
+		return nil, n, err
+	}
+	t := &transfer{s: s, answer: a, over: make(chan struct{}), up: up}
+	if err := s.opening(ctx, a); err != nil {
+		n.close()
+		t.settle()
+		return nil, n, err
+	}
+	select {
+	case <-a.done:
+		if r := a.reply; !r.Complete() {
+			err := error(&ftp.Error{Command: cmd, Reply: r})
+			if r.Code == 425 { // what can be done about 426 is up to who retries
+				err = &wayError{err}
+			}
+			return nil, n, err
+		}
+	default:
+	}
+	t.data, err = n.connect(ctx, a)
+	if err != nil {
+		n.close()
+		t.settle()
+		return nil, n, &wayError{err}
+	}
+	if s.tls != nil {
+		n.attempt.Resumed, err = s.protect(ctx, t.data)
+		if err != nil {
+			t.data.discard()
+			if e := t.settle(); e != nil { // 522: the server wants its session resumed
+				err = fmt.Errorf("%w (%w)", err, e)
+			}
+			return nil, n, err
+		}
+	}
+	t.gone.Go(func() { t.watch(ctx) })
+	return t, n, nil
+}
+
+// watch keeps the control connection alive while bytes move, and ends the
+// movement when the context does, or when the server has said that it failed.
+func (t *transfer) watch(ctx context.Context) {
+	var tick <-chan time.Time
+	if t.s.set.KeepAlive > 0 {
+		k := time.NewTicker(t.s.set.KeepAlive)
+		defer k.Stop()
+		tick = k.C
+	}
+	done, dead := t.answer.done, t.s.dead
+	for {
+		select {
+		case <-t.over:
+			return
+		case <-ctx.Done():
+			t.data.interrupt(0)
+			return
+		case <-done:
+			done, tick = nil, nil
+			switch {
+			case t.up: // nobody listens any more
+				t.data.interrupt(0)
+			case !t.answer.reply.Complete():
+				t.data.interrupt(settleFor)
+			}
+		case <-dead:
+			// What was sent to us is still on its way; what we send nobody
+			// would answer for.
+			dead, tick = nil, nil
+			if t.up {
+				t.data.interrupt(0)
+			}
+		case <-tick:
+			_, _ = t.s.put(ftp.Command{Verb: "NOOP"}, keeping) // a failure ends the session
+		}
+	}
+}
+
+// dismiss ends watch.
+func (t *transfer) dismiss() {
+	select {
+	case <-t.over:
+	default:
+		close(t.over)
+	}
+	t.gone.Wait()
+}
+
+// failure says why moving bytes failed: what the context or the server said is
+// the cause of what the socket says.
+func (t *transfer) failure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		select {
+		case <-t.answer.done:
+			if !t.answer.reply.Complete() {
+				return t.result()
+			}
+			if t.up {
+				return fmt.Errorf("the server said that it was done before all was sent: %v", t.answer.reply)
+			}
+		default:
+		}
+		if t.up && t.s.alive() != nil {
+			return t.s.alive()
+		}
+		return fmt.Errorf("%w: no byte moved for %v", ErrStalled, t.s.set.StallTimeout)
+	}
+	return err
+}
+
+// pieces that move between two looks at the clocks.
+const (
+	kernelPiece = 4 << 20   // from file to socket and back, by the kernel
+	bufferPiece = 128 << 10 // through a buffer
+	writePiece  = 16 << 10  // a TLS record: its write cannot be taken up again
+)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, bufferPiece); return &b }}
+
+// receive moves what comes to w, limit bytes at most (< 0: all), and tells each
+// piece to moved. whole is true when the data ended by itself. Between a socket
+// and a file the kernel moves the bytes.
+func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, moved func(int64)) (n int64, whole bool, err error) {
+	if f, ok := w.(*os.File); ok {
+		if c, ok := t.data.conn.(*net.TCPConn); ok {
+			return t.splice(ctx, f, c, limit, moved)
+		}
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for limit < 0 || n < limit {
+		p := *buf
+		if limit >= 0 {
+			p = p[:min(int64(len(p)), limit-n)]
+		}
+		got, rerr := t.read(ctx, p)
+		if got > 0 {
+			put, werr := w.Write(p[:got])
+			n += int64(put)
+			moved(int64(put))
+			if werr == nil && put < got {
+				werr = io.ErrShortWrite
+			}
+			if werr != nil {
+				return n, false, &localError{werr}
+			}
+		}
+		switch {
+		case rerr == io.EOF:
+			return n, true, nil
+		case rerr != nil:
+			return n, false, rerr
+		}
+	}
+	return n, false, nil
+}
+
+// read is one read of the data connection.
+func (t *transfer) read(ctx context.Context, p []byte) (int, error) {
+	t.data.arm(t.s.set.StallTimeout)
+	n, err := t.data.conn.Read(p)
+	if err != nil && err != io.EOF {
+		err = t.failure(ctx, err)
+	}
+	return n, err
+}
+
+// localError is a fault of what the caller gave us to read or write.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, moved func(int64)) (n int64, whole bool, err error) {
+	for limit < 0 || n < limit {
+		want := int64(kernelPiece)
+		if limit >= 0 {
+			want = min(want, limit-n)
+		}
+		t.data.arm(t.s.set.StallTimeout)
+		got, err := f.ReadFrom(&io.LimitedReader{R: c, N: want})
+		n += got
+		moved(got)
+		switch {
+		case err == nil && got < want:
+			return n, true, nil
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && got > 0 && !t.interrupted():
+		default:
+			if _, ok := errors.AsType[*net.OpError](err); !ok && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return n, false, &localError{err}
+			}
+			return n, false, t.failure(ctx, err)
+		}
+	}
+	return n, false, nil
+}
+
+func (t *transfer) interrupted() bool {
+	t.data.mu.Lock()
+	defer t.data.mu.Unlock()
+	return t.data.ended
+}
+
+// transmit moves all of r to the server. From a file to a socket the kernel
+// moves the bytes.
+func (t *transfer) transmit(ctx context.Context, r io.Reader, moved func(int64)) (n int64, err error) {
+	if f, ok := r.(*os.File); ok {
+		if c, ok := t.data.conn.(*net.TCPConn); ok {
+			return t.sendfile(ctx, f, c, moved)
+		}
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for {
+		got, rerr := r.Read(*buf)
+		for p := (*buf)[:got]; len(p) > 0; {
+			t.data.arm(t.s.set.StallTimeout)
+			put, werr := t.data.conn.Write(p[:min(len(p), writePiece)])
+			n += int64(put)
+			moved(int64(put))
+			p = p[put:]
+			if werr != nil && (put == 0 || t.data.tls != nil || !errors.Is(werr, os.ErrDeadlineExceeded) || t.interrupted()) {
+				return n, t.failure(ctx, werr)
+			}
+		}
+		if rerr == io.EOF {
+			return n, nil
+		}
+		if rerr != nil {
+			return n, &localError{rerr}
+		}
+		if ctx.Err() != nil {
+			return n, ctx.Err()
+		}
+	}
+}
+
+func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, moved func(int64)) (n int64, err error) {
+	for {
+		t.data.arm(t.s.set.StallTimeout)
+		got, err := c.ReadFrom(&io.LimitedReader{R: f, N: kernelPiece})
+		n += got
+		moved(got)
+		switch {
+		case err == nil && got < kernelPiece:
+			return n, nil
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && got > 0 && !t.interrupted():
+		default:
+			if _, ok := errors.AsType[*os.PathError](err); ok {
+				return n, &localError{err}
+			}
+			return n, t.failure(ctx, err)
+		}
+	}
+}
+
+// end says to the server that all was sent, and waits until it has taken it: a
+// connection that is closed while something lies unread in our socket, as
+// tickets of TLS 1.3 do when nobody reads, is reset, and takes with it what was
+// still to be sent.
+func (t *transfer) end(ctx context.Context) error {
+	d := t.data
+	d.arm(t.s.set.StallTimeout)
+	var err error
+	if d.tls != nil {
+		err = d.tls.CloseWrite()
+	}
+	if c, ok := d.tcp.(interface{ CloseWrite() error }); ok && err == nil {
+		err = c.CloseWrite()
+	} else if !ok { // a proxy's connection that cannot be closed by half
+		return errors.Join(err, d.conn.Close())
+	}
+	buf := make([]byte, 512)
+	for err == nil {
+		// The server answers when it has all, and some close only behind that.
+		d.arm(t.s.set.StallTimeout)
+		_, err = d.conn.Read(buf)
+	}
+	closed := d.tcp.Close()
+	if err != io.EOF {
+		select {
+		case <-t.answer.done: // its word counts
+			return nil
+		default:
+		}
+		if errors.Is(err, net.ErrClosed) || d.tls != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil // ProFTPD and others reset after the last byte; the reply will tell
+		}
+		return t.failure(ctx, err)
+	}
+	return closed
+}
+
+// finish waits for the last reply of a transfer whose bytes have all moved. Done
+// is 226 or 250 and nothing else.
+func (t *transfer) finish(ctx context.Context) error {
+	_ = t.data.conn.Close() // what was to be said is said
+	_, err := t.s.final(ctx, t.answer, t.s.set.StallTimeout)
+	t.dismiss()
+	if err != nil {
+		return err
+	}
+	return t.result()
+}
+
+// result judges the last reply.
+func (t *transfer) result() error {
+	if r := t.answer.reply; r.Code != 226 && r.Code != 250 {
+		return &ftp.Error{Command: t.answer.command, Reply: r}
+	}
+	return nil
+}
+
+// stop ends a transfer before its end, which is no error: 226, 426, 451 and 550
+// are all seen then. A download is stopped by closing the connection. An upload
+// would be taken for whole then; it gets ABOR and a reset. When it returns the
+// session can be used, or is over.
+func (t *transfer) stop() {
+	if t.up {
+		t.abort()
+	}
+	t.data.discard()
+	t.dismiss()
+	_ = t.settle()
+}
+
+// abort sends ABOR.
+func (t *transfer) abort() {
+	if t.aborted == nil {
+		t.aborted, _ = t.s.put(ftp.Command{Verb: "ABOR"}, aborting) // a failure ends the session
+	}
+}
+
+// settle brings the dialogue to rest after a transfer that we have ended, or
+// ends the session. It returns a refusal.
+//
+// Pure-FTPd says nothing when a download is closed, and answers the ABOR that
+// follows by one reply, where others give two. So there is a NOOP behind it: all
+// that is owed comes before the answer to that.
+func (t *transfer) settle() error {
+	s, ctx := t.s, context.Background()
+	if !s.soon(t.answer) {
+		t.abort()
+	}
+	r, err := s.final(ctx, t.answer, settleFor)
+	if err != nil {
+		return err
+	}
+	if t.aborted != nil && !s.soon(t.aborted) {
+		if mark, err := s.put(ftp.Command{Verb: "NOOP"}, keeping); err == nil {
+			if _, err = s.final(ctx, mark, settleFor); err == nil {
+				s.forgive(t.aborted)
+			}
+		}
+	}
+	if !r.Complete() {
+		return &ftp.Error{Command: t.answer.command, Reply: r}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package ftpserver
+
+import "net"
+
+// isPending does not know: only on Linux is an accept behind it sure not to
+// block.
+func isPending(*net.TCPListener) bool { return false }

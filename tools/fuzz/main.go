@@ -1,0 +1,130 @@
+// Command fuzz runs every fuzz target of a module for a short while.
+//
+//	go -C tools run ./fuzz -time 2s
+//
+// Each package is built once; what is found of interest is kept for this run
+// only, so that a run costs the same every time. An input that fails is left
+// in the testdata of its package, where "go test" will find it.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	dir := flag.String("dir", "..", "the `directory` of the module")
+	each := flag.Duration("time", 2*time.Second, "how long each target runs")
+	only := flag.String("run", "", "run the targets that match this `pattern` only")
+	flag.Parse()
+	pattern, err := regexp.Compile(*only)
+	if err == nil {
+		err = fuzz(*dir, *each, pattern)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+// fuzz runs the targets of the module in dir.
+func fuzz(dir string, each time.Duration, only *regexp.Regexp) error {
+	work, err := os.MkdirTemp("", "fuzz")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	packages, err := targets(dir)
+	if err != nil {
+		return err
+	}
+	var ran, failed int
+	for _, p := range packages {
+		binary := filepath.Join(work, "test")
+		built := false
+		for _, target := range p.targets {
+			if !only.MatchString(target) {
+				continue
+			}
+			if !built {
+				if err := run(p.dir, "go", "test", "-c", "-fuzz=.", "-o", binary, "."); err != nil {
+					return fmt.Errorf("%s: %w", p.dir, err)
+				}
+				built = true
+			}
+			ran++
+			began := time.Now()
+			err := run(p.dir, binary, "-test.run=^$", "-test.fuzz=^"+target+"$",
+				"-test.fuzztime="+each.String(), "-test.fuzzcachedir="+filepath.Join(work, target))
+			verdict := "ok"
+			if err != nil {
+				failed++
+				verdict = "FAIL"
+			}
+			fmt.Printf("%-4s %s %s %.1fs\n", verdict, p.name, target, time.Since(began).Seconds())
+		}
+	}
+	fmt.Printf("%d fuzz targets ran for %v each, %d failed\n", ran, each, failed)
+	if ran == 0 || failed > 0 {
+		return fmt.Errorf("%d of %d targets failed", failed, ran)
+	}
+	return nil
+}
+
+// pkg is a package with fuzz targets.
+type pkg struct {
+	name, dir string
+	targets   []string
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+
+// targets finds the fuzz targets of all packages. The sources are searched,
+// since to ask the tests themselves would build each of them once more.
+func targets(dir string) ([]pkg, error) {
+	list := exec.Command("go", "list", "-f",
+		`{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}`, "./...")
+	list.Dir, list.Stderr = dir, os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	var found []pkg
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		p := pkg{name: f[0], dir: f[1]}
+		for _, file := range f[2:] {
+			text, err := os.ReadFile(filepath.Join(p.dir, file))
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range declaration.FindAllSubmatch(text, -1) {
+				p.targets = append(p.targets, string(m[1]))
+			}
+		}
+		if len(p.targets) > 0 {
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// run runs a program in dir and shows what it said when it fails.
+func run(dir, name string, args ...string) error {
+	var said bytes.Buffer
+	c := exec.Command(name, args...)
+	c.Dir, c.Stdout, c.Stderr = dir, &said, &said
+	err := c.Run()
+	if err != nil {
+		fmt.Print(cmp.Or(said.String(), err.Error()+"\n"))
+	}
+	return err
+}
