@@ -76,6 +76,7 @@ fuzz: ## each fuzz target for FUZZTIME (2s)
 race: # all tests, under the race detector
 	$(call say,tests $(if $(RACE),under the race detector,without the race detector: it needs a C compiler))
 	@$(TALLY) -dir .. go test -json -shuffle=on $(RACE) ./...
+	@$(GO) -C tools test ./...
 
 # Root may do what users may not. The tests are built by whoever runs this, and
 # run as the user nobody, in a copy of the tree that belongs to him and holds

@@ -192,6 +192,7 @@ func TestNames(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"ftp://h/", "ftps://alice:se%3Acret@[fe80::1%25eth0]:990/%2Fa/b;type=a", "ftpes://h//x?y;1", "ftp://a@b:c@h:/%FF",
+		"ftps://[fe80::1% 0]:010/", "ftp://[fe80::1%25é]/",
 	} {
 		f.Add(s)
 	}

@@ -124,8 +124,11 @@ func (u *URL) parseHost(s string) error {
 		}
 		// The percent sign in front of a zone is properly %25 (RFC 6874).
 		ip, err := netip.ParseAddr(strings.Replace(literal, "%25", "%", 1))
-		if err != nil || !ip.Is6() || strings.ContainsAny(ip.Zone(), "%/@[]") {
+		if err != nil || !ip.Is6() {
 			return problemf("host [%s]: not an IPv6 address", literal)
+		}
+		if i := strings.IndexFunc(ip.Zone(), func(r rune) bool { return !unreserved(r) }); i >= 0 {
+			return problemf("host [%s]: %q cannot be in a zone, the name of an interface such as eth0", literal, ip.Zone()[i:])
 		}
 		u.Host, port = ip.String(), after
 	} else {
@@ -156,6 +159,11 @@ func (u *URL) parseHost(s string) error {
 	}
 	u.Port = uint16(n)
 	return nil
+}
+
+// unreserved are the letters that never need a percent sign (RFC 3986 2.3).
+func unreserved(r rune) bool {
+	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || strings.ContainsRune("-._~", r)
 }
 
 func checkHost(s string) error {

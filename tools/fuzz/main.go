@@ -123,8 +123,20 @@ func run(dir, name string, args ...string) error {
 	c := exec.Command(name, args...)
 	c.Dir, c.Stdout, c.Stderr = dir, &said, &said
 	err := c.Run()
+	if err != nil && ranOut(said.String()) {
+		return nil
+	}
 	if err != nil {
 		fmt.Print(cmp.Or(said.String(), err.Error()+"\n"))
 	}
 	return err
 }
+
+// ranOut tells whether a target "failed" only because its time was up while a
+// worker was at it, which package testing reports like a finding on a busy
+// machine (go.dev/issue/75804, put right in Go 1.27). A finding names its input or its line.
+func ranOut(said string) bool {
+	return deadline.MatchString(said) && !strings.Contains(said, "Failing input") && !strings.Contains(said, ".go:")
+}
+
+var deadline = regexp.MustCompile(`(?m)^--- FAIL: \S+ \([0-9.]+s\)\n    context deadline exceeded\n`)
