@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"towpath/ftp"
 )
@@ -133,9 +132,7 @@ func (c *Client) Close() error {
 	select {
 	case c.turn <- struct{}{}:
 		if s.alive() == nil && c.parked == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			_, _ = s.do(ctx, "QUIT", "") // politeness
-			cancel()
+			s.leave()
 		}
 		c.give()
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"strings"
 
 	"towpath/ftp"
@@ -34,6 +35,28 @@ var (
 	// session would not know what happened to it.
 	ErrCommand = errors.New("this command is not sent raw")
 )
+
+// dialError tells that nobody could be reached. What net.Dialer says begins with
+// the address too; it is shown twice only where the two differ, as those of a
+// name and of the host behind it do.
+type dialError struct {
+	addr string
+	err  error
+}
+
+func (e *dialError) Error() string {
+	op, ok := e.err.(*net.OpError)
+	switch {
+	case !ok || op.Op != "dial":
+		return fmt.Sprintf("dial %s: %v", e.addr, e.err)
+	case op.Addr == nil || op.Addr.String() == e.addr:
+		return fmt.Sprintf("dial %s: %v", e.addr, op.Err)
+	default:
+		return fmt.Sprintf("dial %s: %v: %v", e.addr, op.Addr, op.Err)
+	}
+}
+
+func (e *dialError) Unwrap() error { return e.err }
 
 // DataError tells that no data connection came about.
 type DataError struct {
@@ -118,6 +141,13 @@ func refused(err error, codes ...int) bool {
 		}
 	}
 	return false
+}
+
+// concerns tells whether err is a refusal of that very command, and not of one
+// that had to come before it, as EPSV comes before MLSD.
+func concerns(err error, verb string) bool {
+	e, ok := errors.AsType[*ftp.Error](err)
+	return ok && e.Command.Verb == verb
 }
 
 // unknown tells whether err means that the server does not have the command.

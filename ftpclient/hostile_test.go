@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -772,5 +773,95 @@ func TestZone(t *testing.T) {
 	}
 	if asked.Load() != 1 {
 		t.Errorf("MDTM was asked for %d times", asked.Load())
+	}
+}
+
+// TestQuitIsNoNews: who ends a session himself is not told that it is over, even
+// if the server closes instead of answering.
+func TestQuitIsNoNews(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"QUIT": func(p *peer, _ string) { _ = p.conn.Close() },
+		"MDTM": func(p *peer, _ string) { _ = p.conn.Close() },
+	}})
+	var said lockedBuffer
+	told := func(o *ftpclient.Options) { o.Log = slog.New(slog.NewTextHandler(&said, nil)) }
+	if err := visit(t, v, told).Close(); err != nil || said.String() != "" {
+		t.Errorf("after QUIT: %v, logged %q", err, said.String())
+	}
+	_, _ = visit(t, v, told).ModTime(testContext(t), "f") // what it says is another test's
+	for ctx := testContext(t); !strings.Contains(said.String(), "session over"); runtime.Gosched() {
+		if ctx.Err() != nil {
+			t.Fatalf("a session that the server ended: logged %q", said.String())
+		}
+	}
+}
+
+// lockedBuffer is one that several goroutines write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// TestNobodyThere: the address is said once.
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	addr := "127.0.0.1:" + deadPort(t)
+	_, err := ftpclient.Dial(testContext(t), addr, ftpclient.Options{})
+	if _, ok := errors.AsType[*net.OpError](err); !ok || strings.Count(err.Error(), addr) != 1 || strings.Count(err.Error(), "dial") != 1 {
+		t.Errorf("%v", err)
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	_, err = ftpclient.Dial(testContext(t), "localhost:"+port, ftpclient.Options{})
+	if err == nil || !strings.HasPrefix(err.Error(), "dial localhost:"+port+": ") || strings.Count(err.Error(), "dial") != 1 {
+		t.Errorf("by name: %v", err)
+	}
+}
+
+// TestRefusedModeIsNotNoMLSD: that EPSV is not known says nothing about MLSD.
+func TestRefusedModeIsNotNoMLSD(t *testing.T) {
+	t.Parallel()
+	var refusals atomic.Int32
+	v := play(t, &villain{features: []string{"MLST type*;"}, on: map[string]func(*peer, string){
+		"EPSV": func(p *peer, arg string) {
+			if refusals.Add(1) == 1 {
+				p.say("500 Unknown command.")
+				return
+			}
+			p.right("EPSV", arg)
+		},
+		"MLSD": func(p *peer, _ string) {
+			d := p.data("150 Coming.")
+			_, _ = io.WriteString(d, "type=file; f\r\n")
+			_ = d.Close()
+			p.say("226 Done.")
+		},
+	}})
+	c := visit(t, v, mode(ftpclient.EPSV))
+	for _, err := range c.List(testContext(t), "d") {
+		if d, ok := errors.AsType[*ftpclient.DataError](err); !ok || d.Attempt.Mode != ftpclient.EPSV {
+			t.Errorf("refused: %v, want a *DataError about EPSV", err)
+		}
+	}
+	n := 0
+	for e, err := range c.List(testContext(t), "d") {
+		if n++; err != nil || e.Name != "f" {
+			t.Errorf("afterwards: %+v, %v", e, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("afterwards: %d entries, want 1", n)
 	}
 }

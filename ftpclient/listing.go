@@ -99,7 +99,7 @@ func (c *Client) openListing(ctx context.Context, dir string) (*lister, error) {
 	}
 	if !c.noMLSD && (s.features.Has("MLST") || s.features.Has("MLSD")) {
 		l.t, err = s.start(ctx, c.ways, ftp.Command{Verb: "MLSD", Arg: arg}, 0, 'I', false)
-		if err == nil || !unknown(err) {
+		if err == nil || !unknown(err) || !concerns(err, "MLSD") {
 			l.machine, l.options.Dialect = true, listing.MLSx
 			c.park(l)
 			return l, err

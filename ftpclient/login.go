@@ -24,7 +24,7 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 	}
 	c, err := set.dialer(set.LocalAddr.AsSlice()).DialContext(early, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, &dialError{addr, err}
 	}
 	s = newSession(set, host, c)
 	// What is read and written from here to listen is ended by the context.

@@ -34,10 +34,11 @@ type session struct {
 
 	writing sync.Mutex // held while a command is queued and written
 
-	mu    sync.Mutex
-	queue []*answer
-	err   error         // why the session is over
-	dead  chan struct{} // closed with it
+	mu      sync.Mutex
+	queue   []*answer
+	leaving bool          // QUIT is what comes next: the end is no news
+	err     error         // why the session is over
+	dead    chan struct{} // closed with it
 }
 
 // answer is what is owed to a command that was sent.
@@ -82,11 +83,22 @@ func (s *session) fail(err error) {
 	}
 	s.err = err
 	close(s.dead)
+	expected := s.leaving || errors.Is(err, net.ErrClosed)
 	s.mu.Unlock()
 	_ = s.raw.Close() // whatever it says, it is over
-	if !errors.Is(err, net.ErrClosed) {
+	if !expected {
 		s.set.Log.Info("session over", "server", s.host, "err", err)
 	}
+}
+
+// leave says QUIT, and waits a moment for its answer.
+func (s *session) leave() {
+	s.mu.Lock()
+	s.leaving = true
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = s.do(ctx, "QUIT", "") // politeness
 }
 
 // alive returns why the session is over, or nil.
