@@ -19,9 +19,9 @@ func init() {
 
 		// Transfer parameters.
 		"PORT": {run: (*session).port, arg: text, syntax: "h1,h2,h3,h4,p1,p2", defined: "RFC 959 4.1.2"},
-		"PASV": {run: (*session).passive, arg: nothing, feature: "PASV", defined: "RFC 959 4.1.2"},
-		"EPRT": {run: (*session).extendedPort, arg: text, syntax: "|family|address|port|", feature: "EPRT", defined: "RFC 2428 2"},
-		"EPSV": {run: (*session).extendedPassive, arg: optional, syntax: "[1|2|ALL]", feature: "EPSV", defined: "RFC 2428 3"},
+		"PASV": {run: (*session).passive, arg: nothing, featured: passiveFeature("PASV"), defined: "RFC 959 4.1.2"},
+		"EPRT": {run: (*session).extendedPort, arg: text, syntax: "|family|address|port|", featured: activeFeature("EPRT"), defined: "RFC 2428 2"},
+		"EPSV": {run: (*session).extendedPassive, arg: optional, syntax: "[1|2|ALL]", featured: passiveFeature("EPSV"), defined: "RFC 2428 3"},
 		"TYPE": {run: (*session).setType, arg: text, syntax: "A|I|L 8", defined: "RFC 959 4.1.2"},
 		"STRU": {run: (*session).setStructure, arg: text, syntax: "F|R", defined: "RFC 959 4.1.2"},
 		"MODE": {run: (*session).setMode, arg: text, syntax: "S|Z", feature: "MODE Z", defined: "RFC 959 4.1.2, draft-preston-ftpext-deflate"},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"towpath/ftp"
 	"towpath/ftpserver"
 	"towpath/ftptest"
 )
@@ -154,6 +155,31 @@ func TestDOSListing(t *testing.T) {
 
 // TestFeatures are printed from the command table, one to a line, each behind
 // a blank (RFC 2389 3.2).
+// A client that sees EPSV in FEAT tries it, and some try nothing else.
+func TestFeaturesOfModes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		set  ftptest.Option
+		want string
+	}{
+		{func(*ftpserver.Options) {}, "EPRT EPSV PASV"},
+		{func(o *ftpserver.Options) { o.NoPassive = true }, "EPRT"},
+		{func(o *ftpserver.Options) { o.NoActive = true }, "EPSV PASV"},
+	} {
+		s := ftptest.Serve(t, nil, tt.set)
+		f := ftp.ParseFeatures(s.Login().Do("FEAT", 211))
+		var got []string
+		for _, verb := range []string{"EPRT", "EPSV", "PASV"} {
+			if f.Has(verb) {
+				got = append(got, verb)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("FEAT lists %q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestFeatures(t *testing.T) {
 	t.Parallel()
 	for _, with := range []bool{false, true} {

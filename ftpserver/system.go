@@ -65,6 +65,23 @@ func withTLS(line string) func(*session) string {
 	}
 }
 
+// passiveFeature and activeFeature show a verb where its mode is allowed: clients
+// that see it listed try it first, and do not always fall back.
+func passiveFeature(verb string) func(*session) string {
+	return func(s *session) string { return shownIf(!s.set.NoPassive, verb) }
+}
+
+func activeFeature(verb string) func(*session) string {
+	return func(s *session) string { return shownIf(!s.set.NoActive, verb) }
+}
+
+func shownIf(shown bool, line string) string {
+	if !shown {
+		return ""
+	}
+	return line
+}
+
 // opts is OPTS.
 func (s *session) opts(_ context.Context, arg string) (ftp.Reply, error) {
 	word, rest, _ := strings.Cut(strings.TrimSpace(arg), " ")
