@@ -35,6 +35,7 @@ type stranger struct {
 	port      int
 	cert, key string // files
 	binary    string
+	programs  string // what was unpacked and not installed
 }
 
 // write puts a file into dir.
@@ -75,16 +76,49 @@ func runner(t *testing.T) *user.User {
 	return u
 }
 
-// find looks for a program in PATH and where Debian puts servers.
-func find(t *testing.T, name string) string {
+// unpacked is where tools/peers.sh unpacks servers and their libraries.
+const unpacked = "../.peers"
+
+// find looks for a program where Debian puts servers, in what tools/peers.sh
+// has unpacked, which is below s.programs then, and in PATH.
+func (s *stranger) find(t *testing.T, name string) string {
 	t.Helper()
-	for _, at := range []string{"/usr/bin/" + name, "/usr/sbin/" + name, name} { // what nobody may run comes last
+	if s.programs == "" && hasFile(unpacked) {
+		s.programs = filepath.Join(s.dir, "programs")
+		// A copy, since nobody may not look into root's home, where the tree may lie.
+		if err := os.CopyFS(s.programs, os.DirFS(unpacked)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []string{
+		"/usr/bin/" + name, "/usr/sbin/" + name,
+		filepath.Join(s.programs, "usr/sbin", name), filepath.Join(s.programs, "usr/bin", name),
+		name, // what nobody may run comes last
+	} {
 		if at, err := exec.LookPath(at); err == nil {
 			return at
 		}
 	}
-	t.Skipf("%s is neither in PATH nor in /usr/sbin", name)
+	t.Skipf("%s is not in /usr/sbin, %s and PATH (as root on Debian: tools/peers.sh install)", name, unpacked)
 	return ""
+}
+
+// cmd is a command of a server, with what was unpacked in reach.
+func (s *stranger) cmd(argv ...string) *exec.Cmd {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = os.Environ()
+	if s.programs != "" {
+		var libraries []string
+		for _, at := range []string{"lib/*-linux-gnu*", "usr/lib/*-linux-gnu*"} {
+			found, _ := filepath.Glob(filepath.Join(s.programs, at)) // the pattern is well formed
+			libraries = append(libraries, found...)
+		}
+		if libraries != nil {
+			cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+		}
+		cmd.Env = append(cmd.Env, "PYTHONPATH="+filepath.Join(s.programs, "usr/lib/python3/dist-packages")+":"+os.Getenv("PYTHONPATH"))
+	}
+	return cmd
 }
 
 // strangers are the servers: what they are called, whom they let in, and the
@@ -177,7 +211,7 @@ TLSVerifyClient off
 		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", conf)}
 	}},
 	{name: "pyftpdlib", program: "python3", alone: true, user: "test", password: "secret", command: func(t *testing.T, s *stranger) []string {
-		if out, err := exec.Command(s.binary, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
+		if out, err := s.cmd(s.binary, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
 			t.Skipf("python3 cannot import pyftpdlib: %s", bytes.TrimSpace(out))
 		}
 		return []string{s.binary, "-W", "ignore", s.write(t, "server.py", `
@@ -196,15 +230,9 @@ FTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 `), fmt.Sprint(s.port), s.root, s.cert, s.key}
 	}},
 	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, command: func(t *testing.T, s *stranger) []string {
-		pw, err := exec.LookPath("pure-pw")
-		if err != nil {
-			if pw, err = exec.LookPath(filepath.Join(filepath.Dir(s.binary), "../bin/pure-pw")); err != nil {
-				t.Skipf("pure-pw: %v", err)
-			}
-		}
 		users := s.write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%d:%d::%s/./::::::::::::\n", nobody, nobody, s.root))
 		db := filepath.Join(s.dir, "users.pdb")
-		if out, err := exec.Command(pw, "mkdb", db, "-f", users).CombinedOutput(); err != nil {
+		if out, err := s.cmd(s.find(t, "pure-pw"), "mkdb", db, "-f", users).CombinedOutput(); err != nil {
 			t.Fatalf("pure-pw: %v: %s", err, out)
 		}
 		both := s.write(t, "both.pem", "")
@@ -237,15 +265,16 @@ func hasFile(name string) bool {
 // host starts a server of others that ends with the test.
 func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *stranger) []string) *stranger {
 	t.Helper()
-	s := &stranger{binary: find(t, program)}
 	if asRoot && os.Geteuid() != 0 {
 		t.Skipf("%s runs as root only", program)
 	}
-	var err error
-	if s.dir, err = os.MkdirTemp("", "ftpclient"); err != nil {
+	dir, err := os.MkdirTemp("", "ftpclient") // nobody may not look into that of t
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(s.dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &stranger{dir: dir}
+	s.binary = s.find(t, program)
 	s.root = filepath.Join(s.dir, "root")
 	if err := errors.Join(os.Mkdir(s.root, 0o755), os.Chmod(s.dir, 0o755)); err != nil {
 		t.Fatal(err)
@@ -265,7 +294,7 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 	_ = l.Close()
 	argv := command(t, s)
 	s.own(t)
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := s.cmd(argv...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
