@@ -39,7 +39,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dialWith(ctx, addr, set, newWays(o.Mode))
+	return dialWith(ctx, addr, set, newWays(set))
 }
 
 func dialWith(ctx context.Context, addr string, set *Options, w *ways) (*Client, error) {

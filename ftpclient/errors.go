@@ -44,32 +44,63 @@ type dialError struct {
 	err  error
 }
 
-func (e *dialError) Error() string {
-	op, ok := e.err.(*net.OpError)
-	switch {
-	case !ok || op.Op != "dial":
-		return fmt.Sprintf("dial %s: %v", e.addr, e.err)
-	case op.Addr == nil || op.Addr.String() == e.addr:
-		return fmt.Sprintf("dial %s: %v", e.addr, op.Err)
-	default:
-		return fmt.Sprintf("dial %s: %v: %v", e.addr, op.Addr, op.Err)
-	}
-}
-
+func (e *dialError) Error() string { return fmt.Sprintf("dial %s: %v", e.addr, beyond(e.addr, e.err)) }
 func (e *dialError) Unwrap() error { return e.err }
 
 // DataError tells that no data connection came about.
 type DataError struct {
-	// Attempt is the last one; [Client.Attempts] has those before it.
+	// Attempt is the last one.
 	Attempt Attempt
-	Err     error
+	// Before are the attempts before it for the same command, by other modes.
+	Before []Attempt
+	Err    error
 }
 
-// Error says what happened on the wire, and what to try.
-func (e *DataError) Error() string { return e.Attempt.words(e.Err) }
+// Error says what happened on the wire. What to try is said by [DataError.Try].
+func (e *DataError) Error() string {
+	head := "no data connection for " + e.Attempt.Command.Verb
+	if len(e.Before) == 0 {
+		return fmt.Sprintf("%s by %v%s", head, e.Attempt.Mode, e.Attempt.why(e.Err))
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	for _, a := range e.Before {
+		fmt.Fprintf(&b, "; by %v%s", a.Mode, strings.TrimSuffix(a.why(a.Err), "."))
+	}
+	fmt.Fprintf(&b, "; by %v%s", e.Attempt.Mode, e.Attempt.why(e.Err))
+	return b.String()
+}
+
+// Try returns the mode that may help: [Passive] when only the server has tried
+// to reach us, [Active] when only we have tried to reach it, and false when both
+// ways have failed.
+func (e *DataError) Try() (Mode, bool) {
+	passive := e.Attempt.Mode.Passive()
+	for _, a := range e.Before {
+		if a.Mode.Passive() != passive {
+			return 0, false
+		}
+	}
+	if passive {
+		return Active, true
+	}
+	return Passive, true
+}
 
 // Unwrap returns the cause: a *ftp.Error or an error of the network.
 func (e *DataError) Unwrap() error { return e.Err }
+
+// beyond is what an error of net.Dialer says beyond the address that was dialled.
+func beyond(addr string, err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok || op.Op != "dial" {
+		return err
+	}
+	if op.Addr != nil && op.Addr.String() != addr {
+		return fmt.Errorf("%v: %w", op.Addr, op.Err)
+	}
+	return op.Err
+}
 
 // HashError tells that a file and its copy are not the same.
 type HashError struct {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +59,7 @@ type peer struct {
 	conn     net.Conn
 	in       *ftp.Reader
 	listener net.Listener
+	target   string // of PORT, "" in passive mode
 	private  bool
 	rest     int
 	number   int32 // of the session, from 1
@@ -190,8 +193,14 @@ func (p *peer) port() string {
 // data says that it begins, and makes the data connection.
 func (p *peer) data(opening string) net.Conn {
 	p.say(opening)
-	c, err := p.listener.Accept()
-	_ = p.listener.Close()
+	var c net.Conn
+	var err error
+	if p.target != "" {
+		c, err = net.Dial("tcp", p.target)
+	} else {
+		c, err = p.listener.Accept()
+		_ = p.listener.Close()
+	}
 	if err != nil {
 		c, _ = net.Pipe()
 		_ = c.Close()
@@ -267,11 +276,112 @@ func TestDeadPortFallsBack(t *testing.T) {
 	if len(a) != 3 || a[0].Err == nil || a[0].Mode != ftpclient.EPSV || a[1].Err != nil || a[1].Mode != ftpclient.PASV {
 		t.Errorf("attempts: %v", a)
 	}
-	// With one mode only, the error says what happened and what to try.
+	// With one announcement only, the error says what happened.
 	_, err := fetch(t, visit(t, v, mode(ftpclient.EPSV)))
 	d, ok := errors.AsType[*ftpclient.DataError](err)
-	if !ok || d.Attempt.Mode != ftpclient.EPSV || !strings.Contains(err.Error(), "firewall") {
-		t.Errorf("EPSV alone: %v", err)
+	if !ok || d.Attempt.Mode != ftpclient.EPSV {
+		t.Fatalf("EPSV alone: %v", err)
+	}
+	if other, ok := d.Try(); !ok || other != ftpclient.Active {
+		t.Errorf("EPSV alone: try %v, %v", other, ok)
+	}
+	if want := "tried to reach " + d.Attempt.Target + ": connect"; !strings.Contains(err.Error(), want) || strings.Count(err.Error(), d.Attempt.Target) != 1 {
+		t.Errorf("EPSV alone: %v; want %q, and the address once", err, want)
+	}
+}
+
+// TestBothAnnouncements: each mode has two announcements, and goes on to the
+// second when the first is refused, or when nothing comes of it.
+func TestBothAnnouncements(t *testing.T) {
+	t.Parallel()
+	dead := func(p *peer, _ string) { p.say("229 Entering (|||" + deadPort(t) + "|)") }
+	refuses := func(p *peer, _ string) { p.say("502 Not here.") }
+	dials := func(p *peer, arg string) {
+		a, err := ftp.ParseHostPort(arg)
+		if err != nil {
+			t.Error(err)
+		}
+		p.target = a.String()
+		p.say("200 Fine.")
+	}
+	for _, test := range []struct {
+		name  string
+		mode  ftpclient.Mode
+		avoid []ftpclient.Mode
+		on    map[string]func(*peer, string)
+		want  []ftpclient.Mode
+	}{
+		{"EPSV refused", ftpclient.Passive, nil, map[string]func(*peer, string){"EPSV": refuses}, []ftpclient.Mode{ftpclient.EPSV, ftpclient.PASV}},
+		{"EPSV dead", ftpclient.Passive, nil, map[string]func(*peer, string){"EPSV": dead}, []ftpclient.Mode{ftpclient.EPSV, ftpclient.PASV}},
+		{"EPSV avoided", ftpclient.Passive, []ftpclient.Mode{ftpclient.EPSV}, nil, []ftpclient.Mode{ftpclient.PASV}},
+		{"EPRT refused", ftpclient.Active, nil, map[string]func(*peer, string){"PORT": dials}, []ftpclient.Mode{ftpclient.EPRT, ftpclient.PORT}},
+		{"EPRT avoided", ftpclient.Active, []ftpclient.Mode{ftpclient.EPRT, ftpclient.EPSV}, map[string]func(*peer, string){"PORT": dials}, []ftpclient.Mode{ftpclient.PORT}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := visit(t, play(t, &villain{content: "abc", on: test.on}), func(o *ftpclient.Options) { o.Mode, o.Avoid = test.mode, test.avoid })
+			for range 2 { // what worked is remembered
+				if got, err := fetch(t, c); got != "abc" || err != nil {
+					t.Fatalf("got %q, %v", got, err)
+				}
+			}
+			var got []ftpclient.Mode
+			for _, a := range c.Attempts() {
+				got = append(got, a.Mode)
+			}
+			if want := append(test.want, test.want[len(test.want)-1]); !slices.Equal(got, want) {
+				t.Errorf("tried %v, want %v", got, want)
+			}
+		})
+	}
+	// When both fail, both are told.
+	_, err := fetch(t, visit(t, play(t, &villain{on: map[string]func(*peer, string){"EPSV": dead, "PASV": refuses}}), mode(ftpclient.Passive)))
+	d, ok := errors.AsType[*ftpclient.DataError](err)
+	if !ok || len(d.Before) != 1 || !strings.Contains(err.Error(), "by EPSV: tried to reach 127.0.0.1:") || !strings.HasSuffix(err.Error(), "by PASV: the server refused it: 502 Not here.") {
+		t.Errorf("both fail: %v", err)
+	}
+	_, err = fetch(t, visit(t, play(t, &villain{on: map[string]func(*peer, string){"EPSV": dead, "PASV": refuses}})))
+	d, ok = errors.AsType[*ftpclient.DataError](err)
+	if !ok || len(d.Before) != 3 {
+		t.Fatalf("all fail: %v", err)
+	}
+	if other, ok := d.Try(); ok {
+		t.Errorf("all fail: try %v", other)
+	}
+}
+
+// TestAttemptInWords: who reads a message knows what happened on the wire.
+func TestAttemptInWords(t *testing.T) {
+	t.Parallel()
+	retr := ftp.Command{Verb: "RETR", Arg: "f"}
+	private := netip.MustParseAddrPort("10.10.220.128:64758")
+	a := ftpclient.Attempt{Mode: ftpclient.PASV, Command: retr, Announced: private, Target: "192.168.220.128:64758", Foreign: true}
+	const want = "PASV for RETR: the server announced 10.10.220.128:64758, a private address; connected to 192.168.220.128 instead"
+	if a.String() != want {
+		t.Errorf("%v\nwant %s", a, want)
+	}
+	v := play(t, &villain{on: map[string]func(*peer, string){
+		"PORT": func(p *peer, _ string) { p.say("200 Fine.") },
+		"RETR": func(p *peer, _ string) { p.say("150 Coming.") },
+		"ABOR": func(p *peer, _ string) { p.say("426 Cut.", "226 Done.") },
+	}})
+	_, err := fetch(t, visit(t, v, mode(ftpclient.PORT), func(o *ftpclient.Options) { o.DataTimeout = time.Millisecond }))
+	d, ok := errors.AsType[*ftpclient.DataError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	p := d.Attempt.Announced.Port()
+	if want := fmt.Sprintf("no data connection for RETR by PORT within 1ms: the server must reach 127.0.0.1:%d (%d*256+%d)", p, p>>8, p&255); !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
+		t.Errorf("%v: want an error that tells of a time-out", err)
+	}
+	// Whom we could not reach is named once.
+	addr := "127.0.0.1:" + deadPort(t)
+	_, err = ftpclient.Dial(testContext(t), addr, ftpclient.Options{})
+	if err == nil || strings.Count(err.Error(), addr) != 1 || !strings.HasPrefix(err.Error(), "dial "+addr+": ") {
+		t.Errorf("%v; want the address once", err)
 	}
 }
 
@@ -282,7 +392,7 @@ func TestActiveIsToldInWords(t *testing.T) {
 		"RETR": func(p *peer, _ string) { p.say("425 Cannot reach you.") },
 	}})
 	_, err := fetch(t, visit(t, v, mode(ftpclient.PORT)))
-	if _, ok := errors.AsType[*ftpclient.DataError](err); !ok || !strings.Contains(err.Error(), "*256+") || !strings.Contains(err.Error(), "passive") {
+	if _, ok := errors.AsType[*ftpclient.DataError](err); !ok || !strings.Contains(err.Error(), "*256+") || !strings.HasSuffix(err.Error(), "says: 425 Cannot reach you.") {
 		t.Errorf("%v", err)
 	}
 }

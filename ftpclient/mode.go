@@ -37,50 +37,85 @@ type Attempt struct {
 
 // String says in words what was tried and what came of it.
 func (a Attempt) String() string {
-	if a.Err == nil {
-		return fmt.Sprintf("%v for %s: connected%s", a.Mode, a.Command.Verb, a.where())
+	head := fmt.Sprintf("%v for %s", a.Mode, a.Command.Verb)
+	if a.Err != nil {
+		return head + ": no data connection" + a.why(a.Err)
 	}
-	return a.words(a.Err)
-}
-
-func (a Attempt) where() string {
 	switch {
+	case a.Foreign:
+		used, _, _ := net.SplitHostPort(a.Target)
+		return fmt.Sprintf("%s: %s; connected to %s instead", head, a.announced(), used)
 	case a.Target == "":
-		return ""
+		return head + ": connected"
 	case a.Mode.Passive():
-		return " to " + a.Target + a.instead()
-	default:
-		return " from the server to " + a.Target
+		return head + ": connected to " + a.Target
 	}
+	return head + ": connected from the server to " + a.Target
 }
 
-// instead tells of an announcement that was not followed.
-func (a Attempt) instead() string {
-	if !a.Foreign {
-		return ""
-	}
-	kind := "an address that is not the server's"
+// announced tells of an announcement that was not followed.
+func (a Attempt) announced() string {
+	kind := "an address that is not its own"
 	if a.Announced.Addr().IsPrivate() {
 		kind = "a private address"
 	}
-	return fmt.Sprintf(" (the server announced %v, %s)", a.Announced, kind)
+	return fmt.Sprintf("the server announced %v, %s", a.Announced, kind)
 }
 
-// words tell of a failure, and what to try.
-func (a Attempt) words(err error) string {
-	head := fmt.Sprintf("no data connection for %s by %v", a.Command.Verb, a.Mode)
-	refusal, isRefusal := errors.AsType[*ftp.Error](err)
-	switch {
-	case isRefusal && !a.Announced.IsValid() && a.Target == "":
-		return fmt.Sprintf("%s: the server refused it: %v", head, refusal.Reply)
-	case a.Target == "":
-		return fmt.Sprintf("%s: %v", head, err)
-	case a.Mode.Passive():
-		return fmt.Sprintf("%s: tried to reach %s%s: %v; is the port open in the server's firewall? Else try active mode", head, a.Target, a.instead(), err)
-	default:
-		p := a.Announced.Port()
-		return fmt.Sprintf("%s: the server must reach %s (%d*256+%d): %v; behind a NAT or firewall use passive mode", head, a.Target, p>>8, p&255, err)
+// why says what happened on the wire that no connection came about, to be read
+// behind "no data connection".
+func (a Attempt) why(err error) string {
+	refusal, refused := errors.AsType[*ftp.Error](err)
+	late, isLate := errors.AsType[*lateError](err)
+	within := ""
+	if isLate {
+		within = " within " + inWords(late.within)
 	}
+	switch {
+	case refused && a.Target == "":
+		return fmt.Sprintf(": the server refused it: %v", refusal.Reply)
+	case a.Target == "":
+		return ": " + err.Error()
+	case a.Mode.Passive():
+		text := within + ": tried to reach " + a.Target
+		if a.Foreign {
+			text += " (" + a.announced() + ")"
+		}
+		if isLate {
+			return text
+		}
+		return text + ": " + beyond(a.Target, err).Error()
+	}
+	must := within + ": the server must reach " + a.Target
+	if p := a.Announced.Port(); a.Mode == PORT {
+		must += fmt.Sprintf(" (%d*256+%d)", p>>8, p&255)
+	}
+	switch {
+	case isLate:
+		return must
+	case refused:
+		return fmt.Sprintf("%s, and says: %v", must, refusal.Reply)
+	}
+	return must + ": " + err.Error()
+}
+
+// lateError tells that a data connection did not come about in time.
+type lateError struct {
+	within time.Duration
+	err    error
+}
+
+func (e *lateError) Error() string   { return "no connection within " + inWords(e.within) }
+func (e *lateError) Unwrap() error   { return e.err }
+func (e *lateError) Timeout() bool   { return true }
+func (e *lateError) Temporary() bool { return true }
+
+// inWords writes whole seconds as people do.
+func inWords(d time.Duration) string {
+	if d%time.Second == 0 {
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	return d.String()
 }
 
 // maxAttempts is how many attempts are remembered.
@@ -94,12 +129,7 @@ type ways struct {
 	attempts []Attempt
 }
 
-func newWays(m Mode) *ways {
-	if m != Auto {
-		return &ways{order: []Mode{m}}
-	}
-	return &ways{order: []Mode{EPSV, PASV, EPRT, PORT}}
-}
+func newWays(o *Options) *ways { return &ways{order: o.announcements()} }
 
 func (w *ways) modes() []Mode {
 	w.mu.Lock()
@@ -252,7 +282,7 @@ func (n *announcement) passive(ctx context.Context) error {
 	}
 	n.conn, err = s.set.dialer(from).DialContext(c, "tcp", n.attempt.Target)
 	if err != nil && ctx.Err() == nil && c.Err() != nil {
-		err = fmt.Errorf("no connection within %v: %w", s.set.DataTimeout, err)
+		err = &lateError{s.set.DataTimeout, err}
 	}
 	return err
 }
@@ -349,7 +379,7 @@ func (n *announcement) accept(ctx context.Context, a *answer) (net.Conn, error) 
 			if n.s.alive() != nil {
 				return nil, n.s.alive()
 			}
-			return nil, fmt.Errorf("no connection within %v: %w", n.s.set.DataTimeout, err)
+			return nil, &lateError{n.s.set.DataTimeout, err}
 		}
 		from := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		if from == n.s.peer || n.s.set.AllowForeign {

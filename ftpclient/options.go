@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"towpath/ftp"
@@ -32,6 +33,8 @@ type Options struct {
 
 	// Mode says who opens data connections. Default [Auto].
 	Mode Mode
+	// Avoid are announcements that Auto, Passive and Active leave out.
+	Avoid []Mode
 	// ActivePorts are the local ports for active mode. Default: any.
 	ActivePorts PortRange
 	// ActiveAddress is told to the server in active mode, for clients behind a
@@ -106,15 +109,27 @@ const (
 	// Auto tries EPSV, PASV, EPRT and PORT, and goes on to the next also when
 	// the data connection fails. What worked is tried first from then on.
 	Auto Mode = iota
+	// EPSV, PASV, EPRT and PORT are one announcement each, and no other.
 	EPSV
 	PASV
 	EPRT
 	PORT
+	// Passive tries EPSV and PASV: the client opens data connections.
+	Passive
+	// Active tries EPRT and PORT: the server opens them.
+	Active
 )
 
-var modeNames = [...]string{"auto", "EPSV", "PASV", "EPRT", "PORT"}
+var modeNames = [...]string{"auto", "EPSV", "PASV", "EPRT", "PORT", "passive", "active"}
 
-// String returns the verb, or "auto".
+// announcements are what a mode tries, in this order.
+var announcements = map[Mode][]Mode{
+	Auto:    {EPSV, PASV, EPRT, PORT},
+	Passive: {EPSV, PASV},
+	Active:  {EPRT, PORT},
+}
+
+// String returns the verb, or "auto", "passive" or "active".
 func (m Mode) String() string {
 	if m < 0 || int(m) >= len(modeNames) {
 		return fmt.Sprintf("Mode(%d)", int(m))
@@ -123,7 +138,16 @@ func (m Mode) String() string {
 }
 
 // Passive tells whether the client opens the data connection.
-func (m Mode) Passive() bool { return m == EPSV || m == PASV }
+func (m Mode) Passive() bool { return m == EPSV || m == PASV || m == Passive }
+
+// announcements returns what is tried, in this order.
+func (o *Options) announcements() []Mode {
+	all, several := announcements[o.Mode]
+	if !several {
+		return []Mode{o.Mode}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(m Mode) bool { return slices.Contains(o.Avoid, m) })
+}
 
 // PortRange is a range of ports, both ends included. The zero value is no range.
 type PortRange struct{ Low, High uint16 }
@@ -163,8 +187,11 @@ func (o Options) check() (*Options, error) {
 	if o.TLS < Plain || o.TLS > Implicit {
 		return nil, fmt.Errorf("ftpclient: TLS is %d; want Plain, Explicit or Implicit", o.TLS)
 	}
-	if o.Mode < Auto || o.Mode > PORT {
-		return nil, fmt.Errorf("ftpclient: mode is %v; want auto, EPSV, PASV, EPRT or PORT", o.Mode)
+	if o.Mode < Auto || o.Mode > Active {
+		return nil, fmt.Errorf("ftpclient: mode is %v; want auto, passive, active, EPSV, PASV, EPRT or PORT", o.Mode)
+	}
+	if len(o.announcements()) == 0 {
+		return nil, fmt.Errorf("ftpclient: mode is %v, and Avoid is %v: nothing is left to try", o.Mode, o.Avoid)
 	}
 	if o.LocalAddr.IsValid() && o.Dialer != nil {
 		return nil, errors.New("ftpclient: LocalAddr and Dialer are both set; give the Dialer the address")

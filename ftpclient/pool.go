@@ -43,7 +43,7 @@ func NewPool(addr string, o Options, most int) (*Pool, error) {
 		return nil, fmt.Errorf("ftpclient: a pool of %d sessions: want 1 or more", most)
 	}
 	return &Pool{
-		addr: addr, set: set, ways: newWays(o.Mode), most: most, limit: most,
+		addr: addr, set: set, ways: newWays(set), most: most, limit: most,
 		open: map[*Client]bool{}, changed: make(chan struct{}),
 	}, nil
 }

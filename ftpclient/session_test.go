@@ -141,6 +141,7 @@ func TestOptions(t *testing.T) {
 		"1 to 65535":    {ActivePorts: PortRange{0, 4}},
 		"want Plain":    {TLS: 7},
 		"want auto":     {Mode: -1},
+		"is left":       {Mode: Active, Avoid: []Mode{EPRT, PORT}},
 		"CR, LF or NUL": {User: "a\r\nDELE b"},
 	} {
 		if _, err := o.check(); err == nil || !strings.Contains(err.Error(), want) {

@@ -41,7 +41,8 @@ func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset in
 	if err := s.setType(ctx, kind); err != nil {
 		return nil, err
 	}
-	var failed error
+	var failed *DataError
+	var before []Attempt
 	for _, m := range w.modes() {
 		if !s.possible(m) {
 			continue
@@ -60,7 +61,8 @@ func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset in
 			return t, err
 		}
 		s.set.Log.Info("no data connection", "mode", m, "err", way.err)
-		failed = &DataError{Attempt: n.attempt, Err: way.err}
+		failed = &DataError{Attempt: n.attempt, Before: before, Err: way.err}
+		before = append(before, n.attempt)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -69,7 +71,7 @@ func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset in
 		}
 	}
 	if failed == nil {
-		failed = fmt.Errorf("%v: no mode for data connections is possible: our own address is not known; set ActiveAddress or another Mode", cmd)
+		return nil, fmt.Errorf("%v: no mode for data connections is possible: our own address is not known; set ActiveAddress or another Mode", cmd)
 	}
 	return nil, failed
 }

@@ -72,7 +72,7 @@ func clientError(err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
-	return exit(exitcode.Of(err), err)
+	return exit(exitcode.Of(err), advised(err))
 }
 
 // wants checks that there are n arguments or more.
@@ -94,8 +94,8 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.BoolVarP(&v.active, "active", "A", false, "active mode: the server connects to us")
 	f.BoolVarP(&v.passive, "passive", "p", false, "passive mode: we connect to the server (without either: whatever works, passive first)")
 	f.StringVar(&v.ftpPort, "ftp-port", "", "active mode, announcing `ADDRESS[:LOW-HIGH]`, with ports out of that range; - is our own address")
-	f.BoolVar(&v.noEPSV, "disable-epsv", false, "PASV and not EPSV in passive mode")
-	f.BoolVar(&v.noEPRT, "disable-eprt", false, "PORT and not EPRT in active mode")
+	f.BoolVar(&v.noEPSV, "disable-epsv", false, "leave out EPSV, the newer way to passive mode")
+	f.BoolVar(&v.noEPRT, "disable-eprt", false, "leave out EPRT, the newer way to active mode")
 	f.BoolVar(&v.skipPasvIP, "ftp-skip-pasv-ip", true, "connect to the server, whatever address its 227 names; =false believes the 227")
 	f.BoolVarP(&v.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&v.ipv6, "ipv6", "6", false, "use IPv6 only")
@@ -134,6 +134,12 @@ func (v *clientFlags) options() (o ftpclient.Options, err error) {
 	o.Retries = v.retry
 	if o.Mode, err = v.mode(os.Getenv("FTPMODE")); err != nil {
 		return o, err
+	}
+	if v.noEPSV {
+		o.Avoid = append(o.Avoid, ftpclient.EPSV)
+	}
+	if v.noEPRT {
+		o.Avoid = append(o.Avoid, ftpclient.EPRT)
 	}
 	if v.ftpPort != "" {
 		if o.ActiveAddress, o.ActivePorts, err = parseFTPPort(v.ftpPort); err != nil {
@@ -196,14 +202,10 @@ func (v *clientFlags) mode(env string) (ftpclient.Mode, error) {
 		}
 	}
 	switch {
-	case active && v.noEPRT:
-		return ftpclient.PORT, nil
 	case active:
-		return ftpclient.EPRT, nil
-	case passive && !v.noEPSV:
-		return ftpclient.EPSV, nil
-	case v.noEPSV:
-		return ftpclient.PASV, nil
+		return ftpclient.Active, nil
+	case passive:
+		return ftpclient.Passive, nil
 	}
 	return ftpclient.Auto, nil
 }

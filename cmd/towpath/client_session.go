@@ -122,7 +122,7 @@ func (s *visit) remark(attempts []ftpclient.Attempt) {
 		case a.Err == nil:
 			s.note("%v", a)
 		case way != a.Mode:
-			s.note("%v; went on by %v", a, way)
+			s.note("%s; went on by %v", strings.TrimSuffix(a.String(), "."), way)
 		default: // the error has told
 			continue
 		}
@@ -139,7 +139,7 @@ func (s *visit) fail(err error) {
 	if err == nil {
 		return
 	}
-	s.note("%v", err)
+	s.note("%v", advised(err))
 	s.failed = cmp.Or(s.failed, exitcode.Of(err))
 }
 
@@ -208,29 +208,11 @@ func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, er
 		o.TLS = ftpclient.Plain
 		c, err = ftpclient.Dial(ctx, u.Addr(), o)
 	}
-	if err == nil && s.older(c, &o) {
-		_ = c.Close() // nothing is lost but a login
-		c, err = ftpclient.Dial(ctx, u.Addr(), o)
-	}
 	if err != nil {
 		return nil, hinted(err, u)
 	}
 	s.open[key] = c
 	return c, nil
-}
-
-// older turns to the older announcement of the mode that was asked for, when the
-// server does not say that it knows the newer one (IIS).
-func (s *visit) older(c *ftpclient.Client, o *ftpclient.Options) bool {
-	switch f := c.Features(); {
-	case o.Mode == ftpclient.EPSV && !f.Has("EPSV"):
-		o.Mode = ftpclient.PASV
-	case o.Mode == ftpclient.EPRT && !f.Has("EPRT"):
-		o.Mode = ftpclient.PORT
-	default:
-		return false
-	}
-	return true
 }
 
 // login finds out who we are: by the URL and --user, the .netrc, or asking.
@@ -304,6 +286,25 @@ func hinted(err error, u ftpurl.URL) error {
 		return err
 	}
 	return &hint{err, text}
+}
+
+// advised adds to an error of a data connection what to try.
+func advised(err error) error {
+	d, ok := errors.AsType[*ftpclient.DataError](err)
+	if _, told := errors.AsType[*hint](err); told || !ok || errors.Is(err, ftpclient.ErrPoisoned) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	other, ok := d.Try()
+	_, refused := errors.AsType[*ftp.Error](d.Err)
+	switch {
+	case !ok:
+		return &hint{err, "both ways are shut; is a firewall between?"}
+	case other == ftpclient.Passive:
+		return &hint{err, "behind NAT use -p"}
+	case refused:
+		return &hint{err, "try active mode, -A"}
+	}
+	return &hint{err, "is the port open in the server's firewall? If not, try active mode, -A"}
 }
 
 // hint is an error with what to try.

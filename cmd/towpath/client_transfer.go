@@ -103,7 +103,7 @@ func bare(ctx context.Context, err error) error {
 	if p, ok := err.(*fs.PathError); ok && (p.Op == "get" || p.Op == "put" || p.Op == "append") {
 		short = p.Err
 	}
-	return exitcode.With(exitcode.Of(err), ended(ctx, short))
+	return exitcode.With(exitcode.Of(err), advised(ended(ctx, short)))
 }
 
 // slow is a file that is read and written no faster than a limit allows. Without
