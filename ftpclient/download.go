@@ -117,7 +117,7 @@ func (d *download) once(ctx context.Context) error {
 		w = text
 	}
 	n := d.n
-	got, whole, err := t.receive(ctx, w, left, func(k int64) { n += k; d.moved(n) })
+	got, whole, err := t.receive(ctx, w, left, d.limiter, func(k int64) { n += k; d.moved(n) })
 	d.n += got
 	if text != nil && err == nil {
 		if err = text.Close(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"io"
 	"strings"
 
 	"towpath/ftp"
@@ -38,6 +39,20 @@ func (c *Client) Hash(ctx context.Context, name, algorithm string) ([]byte, erro
 	defer c.give()
 	sum, err := s.digest(ctx, name, algorithm)
 	return sum, about("hash", name, err)
+}
+
+// Compare reads r to its end and compares its digest with that of a file on the
+// server, as [Verify] does behind a transfer. Without HASH, XSHA512, XSHA256,
+// XSHA1, XMD5 or XCRC it gives ErrUnsupported, and reads nothing.
+func (c *Client) Compare(ctx context.Context, name string, r io.Reader) error {
+	g, err := c.newDigest(ctx)
+	if err == nil {
+		_, err = io.Copy(g.h, r)
+	}
+	if err == nil {
+		err = g.compare(ctx, name)
+	}
+	return about("compare", name, err)
 }
 
 // newDigest begins a digest of the best kind that the server knows too.

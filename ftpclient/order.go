@@ -1,6 +1,7 @@
 package ftpclient
 
 import (
+	"context"
 	"io"
 )
 
@@ -12,6 +13,7 @@ type order struct {
 	text     bool
 	verify   bool
 	progress func(int64)
+	limiter  Limiter
 }
 
 // GetOption changes what [Client.Get] does.
@@ -55,6 +57,18 @@ func Progress(f func(moved int64)) TransferOption { return func(o *order) { o.pr
 // these ErrUnsupported before anything moves. It costs the copy in the kernel,
 // and for a transfer that does not begin at 0, reading again what is here.
 func Verify() TransferOption { return func(o *order) { o.verify = true } }
+
+// Limited moves bytes no faster than l allows. Transfers that share one share its
+// rate. The kernel moves them all the same, in pieces of its burst.
+func Limited(l Limiter) TransferOption { return func(o *order) { o.limiter = l } }
+
+// Limiter gives leave for bytes to move; *rate.Limiter of golang.org/x/time is
+// one.
+type Limiter interface {
+	// WaitN waits until n bytes may move; n is Burst at most.
+	WaitN(ctx context.Context, n int) error
+	Burst() int
+}
 
 func (o *order) kind() byte {
 	if o.text {

@@ -26,6 +26,7 @@ type Pool struct {
 	learned time.Time // when
 	changed chan struct{}
 	closed  bool
+	guest   *Client // whose pool it is; it is not ours to close
 }
 
 // learnAgain is how long a limit is believed: those that others have used up
@@ -45,6 +46,18 @@ func NewPool(addr string, o Options, most int) (*Pool, error) {
 	return &Pool{
 		addr: addr, set: set, ways: newWays(set), most: most, limit: most,
 		open: map[*Client]bool{}, changed: make(chan struct{}),
+	}, nil
+}
+
+// Pool returns a pool of at most so many sessions: c, which is taken first, and
+// others that are opened as it was. Closing the pool leaves c open.
+func (c *Client) Pool(most int) (*Pool, error) {
+	if most < 1 {
+		return nil, fmt.Errorf("ftpclient: a pool of %d sessions: want 1 or more", most)
+	}
+	return &Pool{
+		addr: c.addr, set: c.set, ways: c.ways, most: most, limit: most,
+		idle: []*Client{c}, open: map[*Client]bool{c: true}, changed: make(chan struct{}), guest: c,
 	}, nil
 }
 
@@ -135,7 +148,7 @@ func (p *Pool) Give(c *Client) {
 	}
 	if p.closed || c.Err() != nil {
 		delete(p.open, c)
-		_ = c.Close() // never fails
+		p.end(c)
 	} else {
 		p.idle = append(p.idle, c)
 	}
@@ -159,7 +172,8 @@ func (p *Pool) Limit() int {
 	return p.limit
 }
 
-// Close ends all sessions, those that are taken too.
+// Close ends all sessions, those that are taken too. Only the one that
+// [Client.Pool] was asked of stays.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -172,7 +186,13 @@ func (p *Pool) Close() error {
 	p.tell()
 	p.mu.Unlock()
 	for c := range all {
-		_ = c.Close() // never fails
+		p.end(c)
 	}
 	return nil
+}
+
+func (p *Pool) end(c *Client) {
+	if c != p.guest {
+		_ = c.Close() // never fails
+	}
 }

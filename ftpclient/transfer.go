@@ -217,13 +217,46 @@ const (
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, bufferPiece); return &b }}
 
-// receive moves what comes to w, limit bytes at most (< 0: all), and tells each
-// piece to moved. whole is true when the data ended by itself. Between a socket
-// and a file the kernel moves the bytes.
-func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, moved func(int64)) (n int64, whole bool, err error) {
-	if f, ok := w.(*os.File); ok {
+// piece is how many bytes move at once through the kernel: as many as take about
+// a tenth of a second, so that who counts them sees them move on slow lines too,
+// and fast ones are not held up.
+type piece int64
+
+// smallPiece is the first, and the least.
+const smallPiece piece = 256 << 10
+
+// took fits the size to how long one took that moved n bytes.
+func (p *piece) took(n int64, d time.Duration) {
+	switch {
+	case n == int64(*p) && d < 50*time.Millisecond:
+		*p = min(*p*2, kernelPiece)
+	case d > 200*time.Millisecond:
+		*p = max(*p/2, smallPiece)
+	}
+}
+
+// leave waits until bytes may move, and says how many of want.
+func leave(ctx context.Context, l Limiter, want int64) (int64, error) {
+	if l == nil {
+		return want, nil
+	}
+	want = max(min(want, int64(l.Burst())), 1)
+	err := l.WaitN(ctx, int(want))
+	if _, ok := ctx.Deadline(); ok && err != nil {
+		// A limiter may say at once that there will be no leave in time.
+		<-ctx.Done()
+		err = ctx.Err()
+	}
+	return want, err
+}
+
+// receive moves what comes to w, limit bytes at most (< 0: all) and no faster than
+// l allows, and tells each piece to moved. whole is true when the data ended by
+// itself. Between a socket and a file the kernel moves the bytes.
+func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, l Limiter, moved func(int64)) (n int64, whole bool, err error) {
+	if f, ok := w.(*os.File); ok && takesSplice(f) {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
-			return t.splice(ctx, f, c, limit, moved)
+			return t.splice(ctx, f, c, limit, l, moved)
 		}
 	}
 	buf := buffers.Get().(*[]byte)
@@ -233,6 +266,11 @@ func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, moved 
 		if limit >= 0 {
 			p = p[:min(int64(len(p)), limit-n)]
 		}
+		may, err := leave(ctx, l, int64(len(p)))
+		if err != nil {
+			return n, false, err
+		}
+		p = p[:may]
 		got, rerr := t.read(ctx, p)
 		if got > 0 {
 			put, werr := w.Write(p[:got])
@@ -271,14 +309,29 @@ type localError struct{ err error }
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
-func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, moved func(int64)) (n int64, whole bool, err error) {
+// takesSplice tells whether the kernel can move bytes from a socket into f. Once
+// they are on their way it is too late to find out that it cannot: they are in
+// neither then. Devices do not take them, nor does what is open for appending, as
+// standard output may be.
+func takesSplice(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular() && !appends(f)
+}
+
+func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, l Limiter, moved func(int64)) (n int64, whole bool, err error) {
+	size := smallPiece
 	for limit < 0 || n < limit {
-		want := int64(kernelPiece)
+		want := int64(size)
 		if limit >= 0 {
 			want = min(want, limit-n)
 		}
+		if want, err = leave(ctx, l, want); err != nil {
+			return n, false, err
+		}
 		t.data.arm(t.s.set.StallTimeout)
+		began := time.Now()
 		got, err := f.ReadFrom(&io.LimitedReader{R: c, N: want})
+		size.took(got, time.Since(began))
 		n += got
 		moved(got)
 		switch {
@@ -302,12 +355,12 @@ func (t *transfer) interrupted() bool {
 	return t.data.ended
 }
 
-// transmit moves all of r to the server. From a file to a socket the kernel
-// moves the bytes.
-func (t *transfer) transmit(ctx context.Context, r io.Reader, moved func(int64)) (n int64, err error) {
+// transmit moves all of r to the server, no faster than l allows. From a file to
+// a socket the kernel moves the bytes.
+func (t *transfer) transmit(ctx context.Context, r io.Reader, l Limiter, moved func(int64)) (n int64, err error) {
 	if f, ok := r.(*os.File); ok {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
-			return t.sendfile(ctx, f, c, moved)
+			return t.sendfile(ctx, f, c, l, moved)
 		}
 	}
 	buf := buffers.Get().(*[]byte)
@@ -315,8 +368,12 @@ func (t *transfer) transmit(ctx context.Context, r io.Reader, moved func(int64))
 	for {
 		got, rerr := r.Read(*buf)
 		for p := (*buf)[:got]; len(p) > 0; {
+			may, err := leave(ctx, l, int64(min(len(p), writePiece)))
+			if err != nil {
+				return n, err
+			}
 			t.data.arm(t.s.set.StallTimeout)
-			put, werr := t.data.conn.Write(p[:min(len(p), writePiece)])
+			put, werr := t.data.conn.Write(p[:may])
 			n += int64(put)
 			moved(int64(put))
 			p = p[put:]
@@ -336,14 +393,21 @@ func (t *transfer) transmit(ctx context.Context, r io.Reader, moved func(int64))
 	}
 }
 
-func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, moved func(int64)) (n int64, err error) {
+func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, l Limiter, moved func(int64)) (n int64, err error) {
+	size := smallPiece
 	for {
+		want, err := leave(ctx, l, int64(size))
+		if err != nil {
+			return n, err
+		}
 		t.data.arm(t.s.set.StallTimeout)
-		got, err := c.ReadFrom(&io.LimitedReader{R: f, N: kernelPiece})
+		began := time.Now()
+		got, err := c.ReadFrom(&io.LimitedReader{R: f, N: want})
+		size.took(got, time.Since(began))
 		n += got
 		moved(got)
 		switch {
-		case err == nil && got < kernelPiece:
+		case err == nil && got < want:
 			return n, nil
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && got > 0 && !t.interrupted():

@@ -186,7 +186,7 @@ func (u *upload) once(ctx context.Context) error {
 		r = ftp.NewASCIIReader(r)
 	}
 	n := u.n
-	got, err := t.transmit(ctx, r, func(k int64) { n += k; u.moved(n) })
+	got, err := t.transmit(ctx, r, u.limiter, func(k int64) { n += k; u.moved(n) })
 	u.n += got
 	if err == nil {
 		if err = t.end(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrStalled) {

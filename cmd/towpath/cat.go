@@ -39,7 +39,7 @@ func catCommand() *cobra.Command {
 				if u.Type == ftpurl.ASCII {
 					options = append(options, ftpclient.Text())
 				}
-				_, err = remote.Get(ctx, u.Path, unspliced{c.OutOrStdout()}, options...)
+				_, err = remote.Get(ctx, u.Path, c.OutOrStdout(), options...)
 			}
 			s.fail(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
@@ -66,6 +65,9 @@ func (v *transferFlags) asked(u ftpurl.URL) []ftpclient.TransferOption {
 	if v.verify {
 		o = append(o, ftpclient.Verify())
 	}
+	if v.limiter != nil {
+		o = append(o, ftpclient.Limited(v.limiter))
+	}
 	return o
 }
 
@@ -104,70 +106,4 @@ func bare(ctx context.Context, err error) error {
 		short = p.Err
 	}
 	return exitcode.With(exitcode.Of(err), advised(ended(ctx, short)))
-}
-
-// slow is a file that is read and written no faster than a limit allows. Without
-// a limit files are used as they are, so that the kernel can copy.
-type slow struct {
-	*os.File
-	ctx     context.Context
-	limiter *rate.Limiter
-}
-
-func (v *transferFlags) slowWriter(ctx context.Context, f *os.File) io.Writer {
-	if v.limiter != nil {
-		return &slow{f, ctx, v.limiter}
-	}
-	if info, err := f.Stat(); f == os.Stdout || err != nil || !info.Mode().IsRegular() {
-		return unspliced{f}
-	}
-	return f
-}
-
-// unspliced is a file into which the kernel is not to move bytes by itself:
-// devices do not take them, nor does what is open for appending, as standard
-// output may be.
-type unspliced struct{ io.Writer }
-
-func (v *transferFlags) slowReader(ctx context.Context, f *os.File) io.Reader {
-	if v.limiter == nil {
-		return f
-	}
-	return &slow{f, ctx, v.limiter}
-}
-
-// pass waits until n bytes may move.
-func (s *slow) pass(n int) error {
-	t := time.NewTimer(s.limiter.ReserveN(time.Now(), n).Delay())
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	}
-}
-
-func (s *slow) Write(p []byte) (n int, err error) {
-	for len(p) > 0 && err == nil {
-		part := p[:min(len(p), s.limiter.Burst())]
-		if err = s.pass(len(part)); err == nil {
-			var put int
-			put, err = s.File.Write(part)
-			n += put
-			p = p[put:]
-		}
-	}
-	return n, err
-}
-
-func (s *slow) Read(p []byte) (int, error) {
-	p = p[:min(len(p), s.limiter.Burst())]
-	n, err := s.File.Read(p)
-	if n > 0 {
-		if perr := s.pass(n); perr != nil {
-			return n, perr
-		}
-	}
-	return n, err
 }

@@ -146,7 +146,7 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 	if v.resume && to.here > 0 {
 		options = append(options, ftpclient.Resume())
 	}
-	_, err = c.Get(ctx, u.Path, v.slowWriter(ctx, to.File), options...)
+	_, err = c.Get(ctx, u.Path, to.File, options...)
 	err = to.finish(bare(ctx, err))
 	if err == nil && v.remoteTime {
 		t, terr := c.ModTime(ctx, u.Path)

@@ -155,7 +155,7 @@ func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress,
 	if v.append {
 		send = c.Append
 	}
-	_, err = send(ctx, u.Path, v.slowReader(ctx, in), options...)
+	_, err = send(ctx, u.Path, in, options...)
 	err = bare(ctx, err)
 	if errors.Is(err, fs.ErrNotExist) && strings.Contains(u.Path, "/") && !v.createDirs {
 		err = &hint{err, "--ftp-create-dirs makes the directories that are missing"}
