@@ -1,0 +1,123 @@
+package firewall
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
+	ok := Server{Control: []uint16{21}, Passive: Ports{50000, 50100}}
+	for _, tt := range []struct {
+		name string
+		side Side
+		make func(*Server)
+		want string
+	}{
+		{"side", "middle", func(*Server) {}, `side "middle"`},
+		{"no control port", AtServer, func(s *Server) { s.Control = nil }, "no port for control connections"},
+		{"port 0", AtServer, func(s *Server) { s.Control = []uint16{0} }, "port 0"},
+		{"twice", AtServer, func(s *Server) { s.Implicit = []uint16{21} }, "port 21 for control connections is there twice"},
+		{"control in the range", AtServer, func(s *Server) { s.Control = []uint16{50050} }, "port 50050 for control connections lies in the passive range 50000-50100"},
+		{"range turned round", AtServer, func(s *Server) { s.Passive = Ports{50100, 50000} }, "passive range 50100-50000"},
+		{"inside", AtServer, func(s *Server) { s.Inside = []netip.Addr{netip.IPv4Unspecified()} }, "address 0.0.0.0"},
+		{"clients", AtServer, func(s *Server) { s.Clients = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")} }, "clients 10.1.2.3/8: not a network; write 10.0.0.0/8"},
+		{"external alone", AtRouter, func(s *Server) { s.External = []netip.Addr{netip.MustParseAddr("203.0.113.7")} }, "external address 203.0.113.7: say which inside address"},
+		{"two families", AtServer, func(s *Server) {
+			s.Inside = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+			s.Clients = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}
+		}, "clients [2001:db8::/32] cannot reach [192.0.2.1]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := ok
+			tt.make(&s)
+			if _, err := s.Plan(tt.side); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPinholeCheck(t *testing.T) {
+	t.Parallel()
+	a, b, six := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddrPort("192.0.2.1:50000"), netip.MustParseAddrPort("[2001:db8::1]:50000")
+	for _, tt := range []struct {
+		hole Pinhole
+		want string
+	}{
+		{Pinhole{a, b, time.Second}, ""},
+		{Pinhole{netip.MustParseAddr("::ffff:192.0.2.9"), b, time.Second}, ""},
+		{Pinhole{netip.Addr{}, b, time.Second}, "not a host"},
+		{Pinhole{a, netip.MustParseAddrPort("0.0.0.0:1"), time.Second}, "not a host"},
+		{Pinhole{a, six, time.Second}, "one is IPv4, the other IPv6"},
+		{Pinhole{netip.MustParseAddr("fe80::1%eth0"), six, time.Second}, "zones"},
+		{Pinhole{a, netip.AddrPortFrom(b.Addr(), 0), time.Second}, "port 0"},
+		{Pinhole{a, b, 0}, "life 0s"},
+		{Pinhole{a, b, MaxLife + 1}, "life 1h0m0"},
+	} {
+		err := tt.hole.Check()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%v: error %v, want %q", tt.hole, err, tt.want)
+		}
+	}
+}
+
+func FuzzParsePorts(f *testing.F) {
+	for _, s := range []string{"21", "50000-50100", "50100-50000", "0", "1-65535", "1-65536", "-", "any", "+1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParsePorts(s)
+		if err != nil {
+			return
+		}
+		if back, err := ParsePorts(FormatPorts(p)); err != nil || back != p || p.Len() < 1 {
+			t.Errorf("%q is %v, which is %v, %v", s, p, back, err)
+		}
+	})
+}
+
+func FuzzParseWildcard(f *testing.F) {
+	for _, s := range []string{"10.0.0.0 0.255.255.255", "192.0.2.1 0", "192.0.2.1 0.0.0.0", "0.0.0.0 255.255.255.255", "10.0.0.0 0.255.0.255", "10.0.0.1 0.0.0.255", "10.0.0.0", "2001:db8:: 0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParseWildcard(s)
+		if err != nil {
+			return
+		}
+		if back, err := ParseWildcard(FormatWildcard(p)); err != nil || back != p {
+			t.Errorf("%q is %v, which is %v, %v", s, p, back, err)
+		}
+	})
+}
+
+// TestWildcard goes through every length of a mask.
+func TestWildcard(t *testing.T) {
+	t.Parallel()
+	for bits := range 33 {
+		p := netip.PrefixFrom(netip.MustParseAddr("203.0.113.255"), bits).Masked()
+		if back, err := ParseWildcard(FormatWildcard(p)); err != nil || back != p {
+			t.Errorf("%v is %q, which is %v, %v", p, FormatWildcard(p), back, err)
+		}
+	}
+	for _, tt := range []struct{ net, want string }{
+		{"0.0.0.0/0", "0.0.0.0 255.255.255.255"},
+		{"10.0.0.0/8", "10.0.0.0 0.255.255.255"},
+		{"172.16.0.0/12", "172.16.0.0 0.15.255.255"},
+		{"192.0.2.128/25", "192.0.2.128 0.0.0.127"},
+		{"192.0.2.1/32", "192.0.2.1 0.0.0.0"},
+	} {
+		if got := FormatWildcard(netip.MustParsePrefix(tt.net)); got != tt.want {
+			t.Errorf("%s is %q, want %q", tt.net, got, tt.want)
+		}
+	}
+	for _, bad := range []string{"10.0.0.0 0.255.0.255", "10.0.0.1 0.0.0.255", "10.0.0.0", "2001:db8:: 0"} {
+		if p, err := ParseWildcard(bad); err == nil {
+			t.Errorf("%q is %v, want an error", bad, p)
+		}
+	}
+}
