@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -21,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"towpath/ftp"
 	"towpath/ftpclient"
 	"towpath/ftptest"
 )
@@ -126,14 +124,15 @@ func (s *stranger) cmd(argv ...string) *exec.Cmd {
 var strangers = []struct {
 	name, program  string
 	user, password string
-	resumes        bool // its data connections must resume the TLS session
-	asRoot         bool // it runs as root only
+	resumes        bool   // its data connections must resume the TLS session
+	offers         string // what not all of them can do: "MLSD", "time", "digest"
+	asRoot         bool   // it runs as root only
 	// pyftpdlib 1.5.7 lets a data connection over TLS lie now and then when
 	// several sessions are open; with one session it does not.
 	alone   bool
 	command func(t *testing.T, s *stranger) []string
 }{
-	{name: "vsftpd", program: "vsftpd", resumes: true, command: func(t *testing.T, s *stranger) []string {
+	{name: "vsftpd", program: "vsftpd", resumes: true, offers: "time", command: func(t *testing.T, s *stranger) []string {
 		if err := os.Mkdir(filepath.Join(s.dir, "empty"), 0o555); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +169,7 @@ ssl_ciphers=HIGH
 anon_max_rate=0
 `, s.port, runner(t).Username, s.root, s.dir, s.cert, s.key))}
 	}},
-	{name: "ProFTPD", program: "proftpd", user: "test", password: "secret", resumes: true, command: func(t *testing.T, s *stranger) []string {
+	{name: "ProFTPD", program: "proftpd", user: "test", password: "secret", resumes: true, offers: "MLSD time digest", command: func(t *testing.T, s *stranger) []string {
 		me := runner(t)
 		group, err := user.LookupGroupId(me.Gid)
 		if err != nil {
@@ -201,7 +200,7 @@ AllowRetrieveRestart on
 DefaultChdir %s
 `, s.port, s.dir, me.Username, group.Name, users, s.root)
 		if modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd"); hasFile(modules + "/mod_tls.so") {
-			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\n" + conf + fmt.Sprintf(`TLSEngine on
+			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\nLoadModule mod_digest.c\n" + conf + fmt.Sprintf(`TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
 TLSRSACertificateFile %s
 TLSRSACertificateKeyFile %s
@@ -210,7 +209,7 @@ TLSVerifyClient off
 		}
 		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", conf)}
 	}},
-	{name: "pyftpdlib", program: "python3", alone: true, user: "test", password: "secret", command: func(t *testing.T, s *stranger) []string {
+	{name: "pyftpdlib", program: "python3", alone: true, user: "test", password: "secret", offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
 		if out, err := s.cmd(s.binary, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
 			t.Skipf("python3 cannot import pyftpdlib: %s", bytes.TrimSpace(out))
 		}
@@ -229,7 +228,7 @@ Handler.authorizer.add_user("test", "secret", root, perm="elradfmwMT")
 FTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 `), fmt.Sprint(s.port), s.root, s.cert, s.key}
 	}},
-	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, command: func(t *testing.T, s *stranger) []string {
+	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
 		users := s.write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%d:%d::%s/./::::::::::::\n", nobody, nobody, s.root))
 		db := filepath.Join(s.dir, "users.pdb")
 		if out, err := s.cmd(s.find(t, "pure-pw"), "mkdb", db, "-f", users).CombinedOutput(); err != nil {
@@ -327,138 +326,6 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 }
 
 func (s *stranger) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
-
-// TestStrangers does with the servers of others what a program wants to do, in
-// clear text and over TLS; vsftpd and ProFTPD require that data connections
-// resume the session of the control connection.
-func TestStrangers(t *testing.T) {
-	t.Parallel()
-	for _, peer := range strangers {
-		t.Run(peer.name, func(t *testing.T) {
-			t.Parallel()
-			s := host(t, peer.program, peer.asRoot, peer.command)
-			first := login(t, s.addr(), func(o *ftpclient.Options) { o.User, o.Password = peer.user, peer.password })
-			hasTLS := strings.Contains(first.Features().Param("AUTH"), "TLS")
-			_ = first.Close()
-			for name, version := range map[string]uint16{"clear": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
-				for _, m := range []ftpclient.Mode{ftpclient.Auto, ftpclient.PASV, ftpclient.EPRT, ftpclient.PORT} {
-					t.Run(fmt.Sprint(name, "/", m), func(t *testing.T) {
-						if !peer.alone {
-							t.Parallel()
-						}
-						if version != 0 && !hasTLS {
-							t.Skipf("%s runs without TLS here", peer.name)
-						}
-						c := login(t, s.addr(), mode(m), func(o *ftpclient.Options) {
-							o.User, o.Password = peer.user, peer.password
-							if version != 0 {
-								o.TLS = ftpclient.Explicit
-								o.TLSConfig.MaxVersion = version
-								o.TLSConfig.MinVersion = version
-							}
-						})
-						dealings(t, c, strings.ReplaceAll(fmt.Sprint(name, m), " ", "-"))
-						if version != 0 && peer.resumes {
-							for _, a := range c.Attempts() {
-								if !a.Resumed {
-									t.Errorf("%v: the session was not resumed", a)
-								}
-							}
-						}
-					})
-				}
-			}
-		})
-	}
-}
-
-// dealings are what a program does with a server, in a directory of its own.
-func dealings(t *testing.T, c *ftpclient.Client, dir string) {
-	t.Helper()
-	ctx := testContext(t)
-	big := noise(5 << 20)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(c.MkdirAll(ctx, dir+"/a b/c"))
-	name := dir + "/a b/big file"
-	n, err := c.Put(ctx, name, bytes.NewReader(big))
-	if err != nil || n != int64(len(big)) {
-		t.Fatalf("put %d bytes, %v", n, err)
-	}
-	var got bytes.Buffer
-	if _, err = c.Get(ctx, name, &got); err != nil || !bytes.Equal(got.Bytes(), big) {
-		t.Fatalf("got %d bytes, %v", got.Len(), err)
-	}
-	got.Reset()
-	_, err = c.Get(ctx, name, &got, ftpclient.From(1<<20), ftpclient.First(1<<20))
-	if err != nil || !bytes.Equal(got.Bytes(), big[1<<20:2<<20]) {
-		t.Fatalf("got %d bytes of the middle, %v", got.Len(), err)
-	}
-	must(c.Noop(ctx))
-	_, err = c.Put(ctx, dir+"/part", bytes.NewReader(big[:1000]))
-	must(err)
-	n, err = c.Put(ctx, dir+"/part", bytes.NewReader(big[:3000]), ftpclient.Resume())
-	if err != nil || n != 2000 {
-		t.Fatalf("resumed: %d bytes, %v", n, err)
-	}
-	_, err = c.Append(ctx, dir+"/part", bytes.NewReader(big[3000:4000]))
-	must(err)
-	got.Reset()
-	if _, err = c.Get(ctx, dir+"/part", &got); err != nil || !bytes.Equal(got.Bytes(), big[:4000]) {
-		t.Fatalf("the resumed file: %d bytes, %v", got.Len(), err)
-	}
-	_, err = c.Put(ctx, dir+"/empty", strings.NewReader(""))
-	must(err)
-	when := time.Now().UTC().Add(-1000 * time.Hour).Truncate(time.Second)
-	switch err = c.SetTime(ctx, dir+"/part", when); {
-	case errors.Is(err, ftpclient.ErrUnsupported):
-	case err != nil:
-		t.Errorf("set time: %v", err)
-	default:
-		if at, err := c.ModTime(ctx, dir+"/part"); err != nil || !at.Equal(when) {
-			t.Errorf("the time is %v, %v, want %v", at, err, when)
-		}
-		if e, err := c.Stat(ctx, dir+"/part"); err != nil || e.Size != 4000 || e.Time.Sub(when).Abs() > max(e.Precision, time.Second) {
-			t.Errorf("stat: %+v, %v, want %v", e, err, when)
-		}
-	}
-	var found []string
-	for f, err := range c.Walk(ctx, dir) {
-		must(err)
-		found = append(found, strings.TrimPrefix(f.Path, dir+"/"))
-	}
-	if len(found) != 5 {
-		t.Errorf("found %q", found)
-	}
-	if _, err := c.Stat(ctx, dir+"/nowhere"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("stat of nothing: %v", err)
-	}
-	if _, err := c.Get(ctx, dir+"/nowhere", io.Discard); err == nil {
-		t.Error("nothing was got")
-	} else if e, ok := errors.AsType[*ftp.Error](err); !ok || e.Reply.Code != 550 {
-		t.Errorf("get of nothing: %v", err)
-	}
-	f, err := c.Open(ctx, name)
-	must(err)
-	b := make([]byte, 100)
-	for _, at := range []int64{0, 4 << 20, 1000} {
-		_, err := f.Seek(at, io.SeekStart)
-		must(err)
-		if _, err := io.ReadFull(f, b); err != nil || !bytes.Equal(b, big[at:at+100]) {
-			t.Errorf("read at %d: %v", at, err)
-		}
-	}
-	must(c.Rename(ctx, dir+"/part", dir+"/a b/part")) // while f is open
-	must(f.Close())
-	must(c.RemoveAll(ctx, dir))
-	if _, err := c.Stat(ctx, dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what was removed: %v", err)
-	}
-}
 
 // TestUploadIsNotCutShort: OpenSSL servers send TLS 1.3 tickets that lie unread
 // with a client that only writes; its close is a reset then, and what a slow
