@@ -3,14 +3,14 @@
 // for good what a server needs.
 //
 // A [RuleSet] is planned from a few facts ([Server.Plan]) and written in the
-// language of a filter ([Formats]). A [Pinhole] is opened by an [Opener]. The
-// package follows no dialogue and knows no announcements: who asks for a
-// pinhole has read them.
+// language of a filter ([Formats]). A [Pinhole] is opened by an [Opener]: on
+// Linux [Netfilter] does it in the kernel, through netlink and without other
+// programs. The package follows no dialogue and knows no announcements: who
+// asks for a pinhole has read them.
 package firewall
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -58,15 +58,12 @@ func (p Pinhole) String() string {
 	return fmt.Sprintf("%v to %v within %v", p.From, p.To, p.Life)
 }
 
-// ErrOpen is the error of opening a pinhole that is open already.
-var ErrOpen = errors.New("already open")
-
-// Opener opens pinholes.
+// Opener opens pinholes. Every implementation passes firewalltest.TestOpener.
 type Opener interface {
 	// Open lets the connection of p be opened: once, and within its life.
-	// Closing takes what is left of the leave away; a connection that was
-	// opened meanwhile goes on. Closing again does nothing. A pinhole that is
-	// open and not used gives [ErrOpen].
+	// Closing takes back what was not used; a connection that was opened goes
+	// on. Closing again does nothing. A pinhole that is open already is opened
+	// anew, with a new life, and closing the older one then does nothing.
 	Open(ctx context.Context, p Pinhole) (io.Closer, error)
 }
 

@@ -28,7 +28,7 @@ var (
 
 // Formats are all that rules can be written in.
 var Formats = []Format{
-	{"nftables", "nftables, a file for nft -f", everywhere, "#", nftables},
+	{"nftables", "nftables, a file for nft -f", everywhere, "#", nft},
 	{"iptables", "iptables and ip6tables, a shell script", everywhere, "#", iptables},
 	{"firewalld", "firewalld, commands", []Side{AtServer, AtRouter}, "#", firewalld},
 	{"ufw", "ufw, commands", everywhere, "#", ufw},

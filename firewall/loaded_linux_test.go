@@ -147,7 +147,7 @@ const strictTable = `table inet filter {
 // own filter lets nothing in, and connects.
 func TestNftablesLoaded(t *testing.T) {
 	t.Parallel()
-	if !inNamespace(t) {
+	if !InNamespace(t) {
 		return
 	}
 	nft := wanted(t, "nft")
@@ -187,7 +187,7 @@ func TestNftablesLoaded(t *testing.T) {
 // TestIptablesLoaded does the same with the script for iptables.
 func TestIptablesLoaded(t *testing.T) {
 	t.Parallel()
-	if !inNamespace(t) {
+	if !InNamespace(t) {
 		return
 	}
 	for _, program := range []string{wanted(t, "iptables"), wanted(t, "ip6tables")} {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// nftables writes chains for the table that distributions ship (inet filter).
+// nft writes chains for the table that distributions ship (inet filter).
 // They must be jumped to from there: an accept in a table of our own would not
 // keep a later chain from dropping the packet. Addresses are translated in a
 // table of our own, which needs no help.
-func nftables(p *page, set *RuleSet) {
+func nft(p *page, set *RuleSet) {
 	p.note("Load:   nft -f FILE   (again after each change; nothing is there twice)")
 	p.note("Remove: nft flush chain inet filter CHAIN, for each chain below")
 	if len(set.NAT) > 0 {

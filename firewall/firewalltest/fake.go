@@ -1,0 +1,99 @@
+package firewalltest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"towpath/firewall"
+)
+
+// Fake is a [firewall.Opener] that opens nothing and remembers what it was
+// asked. The zero value is ready to use.
+type Fake struct {
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+
+	mu    sync.Mutex
+	holes []*fakeHole
+}
+
+type fakeHole struct {
+	fake *Fake
+	firewall.Pinhole
+	until time.Time
+}
+
+// Open implements [firewall.Opener].
+func (f *Fake) Open(ctx context.Context, p firewall.Pinhole) (io.Closer, error) {
+	if err := p.Check(); err != nil {
+		return nil, fmt.Errorf("pinhole: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("pinhole %v: %w", p, err)
+	}
+	p.From = p.From.Unmap()
+	p.To = netip.AddrPortFrom(p.To.Addr().Unmap(), p.To.Port())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remove(func(h *fakeHole) bool { return h.From == p.From && h.To == p.To })
+	h := &fakeHole{f, p, f.now().Add(p.Life)}
+	f.holes = append(f.holes, h)
+	return h, nil
+}
+
+// Close implements [io.Closer].
+func (h *fakeHole) Close() error {
+	h.fake.mu.Lock()
+	defer h.fake.mu.Unlock()
+	h.fake.remove(func(other *fakeHole) bool { return other == h })
+	return nil
+}
+
+// Connect reports whether a connection passes, and uses the pinhole up.
+func (f *Fake) Connect(from netip.Addr, to netip.AddrPort) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expire()
+	return f.remove(func(h *fakeHole) bool { return h.From == from && h.To == to })
+}
+
+// Pinholes are those that are open, in the order of their opening.
+func (f *Fake) Pinholes() []firewall.Pinhole {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.expire()
+	var open []firewall.Pinhole
+	for _, h := range f.holes {
+		open = append(open, h.Pinhole)
+	}
+	return open
+}
+
+func (f *Fake) now() time.Time {
+	if f.Now != nil {
+		return f.Now()
+	}
+	return time.Now()
+}
+
+func (f *Fake) expire() {
+	now := f.now()
+	f.remove(func(h *fakeHole) bool { return !now.Before(h.until) })
+}
+
+// remove takes out what is chosen and reports whether there was any.
+func (f *Fake) remove(chosen func(*fakeHole) bool) bool {
+	kept := f.holes[:0:0]
+	for _, h := range f.holes {
+		if !chosen(h) {
+			kept = append(kept, h)
+		}
+	}
+	removed := len(kept) < len(f.holes)
+	f.holes = kept
+	return removed
+}

@@ -1,0 +1,254 @@
+package firewall_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+
+	"towpath/firewall"
+	"towpath/firewall/firewalltest"
+)
+
+// strict sets up the filter of a host that lets nothing in but answers, and
+// what our mark is on.
+func strict(t *testing.T) *nftables.Conn {
+	t.Helper()
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	drop := nftables.ChainPolicyDrop
+	table := c.AddTable(&nftables.Table{Name: "admin", Family: nftables.TableFamilyINet})
+	input := c.AddChain(&nftables.Chain{
+		Name: "input", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &drop,
+	})
+	for _, field := range []struct {
+		key  expr.CtKey
+		bits uint32
+	}{
+		{expr.CtKeySTATE, expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED},
+		{expr.CtKeyMARK, firewall.DefaultMark},
+	} {
+		c.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: []expr.Any{
+			&expr.Ct{Key: field.key, Register: 1},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(field.bits), Xor: make([]byte, 4)},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+			&expr.Verdict{Kind: expr.VerdictAccept},
+		}})
+	}
+	if err := c.Flush(); err != nil {
+		if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOENT) {
+			t.Skipf("the kernel has no nftables with conntrack: %v", err)
+		}
+		t.Fatal(err)
+	}
+	return c
+}
+
+// connect is [firewalltest.World.Connect] with real packets.
+func connect(t *testing.T, from netip.Addr, to netip.AddrPort, expected bool) bool {
+	t.Helper()
+	patience := 300 * time.Millisecond // a drop is silent
+	if expected {
+		patience = 20 * time.Second
+	}
+	d := net.Dialer{Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	c, err := d.DialContext(t.Context(), "tcp", to.String())
+	if err == nil {
+		_ = c.Close() // being connected is all that was wanted
+		return true
+	}
+	if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
+		t.Errorf("%v to %v: %v, want a connection or silence", from, to, err)
+	}
+	return false
+}
+
+func listenAt(t *testing.T, addrs ...netip.AddrPort) {
+	t.Helper()
+	for _, a := range addrs {
+		l, err := net.Listen("tcp", a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() }) // the namespace ends with the test
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_ = c.Close() // the client has what it wanted
+			}
+		}()
+	}
+}
+
+func openNetfilter(t *testing.T, o firewall.NetfilterOptions) *firewall.Netfilter {
+	t.Helper()
+	n, err := firewall.OpenNetfilter(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// tables are the names of the tables that there are.
+func tables(t *testing.T) string {
+	t.Helper()
+	c, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.ListTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, table := range all {
+		names = append(names, table.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// TestNetfilter puts the kit to the kernel, with packets that go through its
+// filter.
+func TestNetfilter(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	strict(t)
+	listenAt(t, firewalltest.Server, firewalltest.Second, firewalltest.Server6)
+	firewalltest.TestOpener(t, func(t *testing.T) firewalltest.World {
+		return firewalltest.World{
+			Opener: openNetfilter(t, firewall.NetfilterOptions{}),
+			Connect: func(from netip.Addr, to netip.AddrPort, expected bool) bool {
+				return connect(t, from, to, expected)
+			},
+			Pass: time.Sleep, // the clock is the kernel's
+		}
+	})
+	if left := tables(t); left != "admin" {
+		t.Errorf("tables that are left: %q, want admin alone", left)
+	}
+}
+
+// TestNetfilterGoesWithItsProcess kills the owner of an open pinhole.
+func TestNetfilterGoesWithItsProcess(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	strict(t)
+	listenAt(t, firewalltest.Server)
+	for _, kill := range []bool{false, true} {
+		owner := firewall.Owner(t)
+		in, err := owner.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := owner.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := owner.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "open\n" {
+			t.Fatalf("the owner says %q, %v", line, err)
+		}
+		if got := tables(t); got != "admin towpath" {
+			t.Errorf("tables while the owner lives: %q", got)
+		}
+		if _, err := firewall.OpenNetfilter(firewall.NetfilterOptions{}); err == nil || !strings.Contains(err.Error(), "another process has it") {
+			t.Errorf("a second owner: error %v", err)
+		}
+		other, err := firewall.OpenNetfilter(firewall.NetfilterOptions{Table: "other"})
+		if err != nil {
+			t.Errorf("a second owner of another table: %v", err)
+		} else if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+		if kill {
+			if err := owner.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = owner.Wait() // "signal: killed", as it was told
+		} else {
+			if !connect(t, firewalltest.Client, firewalltest.Server, true) {
+				t.Error("the owner's pinhole lets nothing through")
+			}
+			if err := errors.Join(in.Close(), owner.Wait()); err != nil {
+				t.Error(err)
+			}
+		}
+		if left := tables(t); left != "admin" {
+			t.Errorf("tables when the owner is gone, killed %v: %q, want admin alone", kill, left)
+		}
+		if connect(t, firewalltest.Client, firewalltest.Server, false) {
+			t.Errorf("the pinhole is open when the owner is gone, killed %v", kill)
+		}
+	}
+}
+
+// TestNetfilterSweeps finds a table without owner, as a process leaves it on
+// kernels that know no owners.
+func TestNetfilterSweeps(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	c := strict(t)
+	left := c.AddTable(&nftables.Table{Name: firewall.DefaultTable, Family: nftables.TableFamilyINet})
+	c.AddChain(&nftables.Chain{Name: "left", Table: left})
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	n := openNetfilter(t, firewall.NetfilterOptions{})
+	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chain := range chains {
+		if chain.Name == "left" {
+			t.Error("what was left is still there")
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.Open(t.Context(), firewall.Pinhole{From: firewalltest.Client, To: firewalltest.Server, Life: time.Second}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("Open after Close: %v, want %v", err, io.ErrClosedPipe)
+	}
+	if err := n.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+}
+
+// TestNetfilterOptions checks what needs no kernel.
+func TestNetfilterOptions(t *testing.T) {
+	t.Parallel()
+	if _, err := firewall.OpenNetfilter(firewall.NetfilterOptions{Mark: 3}); err == nil || !strings.Contains(err.Error(), "mark 0x3: several bits") {
+		t.Errorf("a mark of two bits: error %v", err)
+	}
+	if got, want := (firewall.NetfilterOptions{}).Rule(), "ct mark and 0x200000 != 0 accept"; got != want {
+		t.Errorf("the rule is %q, want %q", got, want)
+	}
+}
