@@ -149,6 +149,9 @@ func (c *Client) Err() error {
 	return c.session.Load().alive()
 }
 
+// Addr is whom [Dial] was told to reach, "host:port".
+func (c *Client) Addr() string { return c.addr }
+
 // Attempts returns the last attempts at data connections, oldest first.
 func (c *Client) Attempts() []Attempt {
 	c.ways.mu.Lock()

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"math/rand/v2"
+	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,7 +26,7 @@ func TestClientScript(t *testing.T) {
 			e.Setenv("TERM", "dumb")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serve": serveScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serve": serveScript, "random": randomFile},
 	})
 }
 
@@ -70,4 +73,16 @@ func serveScript(s *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	s.Fatalf("towpath serve has ended: %v", lines.Err())
+}
+
+// randomFile is "random FILE SIZE": a file that no pattern explains.
+func randomFile(s *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		s.Fatalf("usage: random FILE SIZE")
+	}
+	n, err := strconv.Atoi(args[1])
+	s.Check(err)
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(b) // never fails
+	s.Check(os.WriteFile(s.MkAbs(args[0]), b, 0o644))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"towpath/ftpclient"
+	"towpath/ftpclient/segments"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
@@ -23,6 +24,7 @@ type getFlags struct {
 	transferFlags
 	output     string
 	remoteTime bool
+	segments   int
 }
 
 func getCommand() *cobra.Command {
@@ -34,7 +36,9 @@ func getCommand() *cobra.Command {
 
 While a file comes it is NAME.part; it becomes NAME when it is whole, so that a
 file that was there is not lost to a cut transfer. With -c a NAME.part, or else
-a NAME that is too short, is continued.
+a NAME that is too short, is continued. --segments moves a big file over several
+sessions at once; NAME.part.segments beside it says meanwhile which bytes are
+there, and -c goes on from that.
 
 ftp:// is clear text unless --tls says otherwise, ftpes:// is TLS on port 21 and
 ftps:// TLS from the start on port 990. A path begins where the login leads to;
@@ -45,6 +49,7 @@ Exit codes are those of curl: 0 all is there, 3 URL, 6 no such host, 7 no
 connection, 18 cut, 23 cannot write, 28 too slow, 67 login, 78 no such file.`,
 		Example: `  towpath get ftp://ftp.example.org/pub/sea.iso
   towpath get -c ftp://ftp.example.org/pub/sea.iso
+  towpath get --segments 4 ftp://ftp.example.org/pub/sea.iso
   towpath get -o - ftp://alice@ftp.example.org/notes.txt
   towpath get --tls=require -o /tmp/ ftp://ftp.example.org/a.txt ftp://ftp.example.org/b.txt
   towpath get -A --ftp-port -:50000-50010 --trace ftp://192.168.10.5/dump.bin`,
@@ -53,6 +58,7 @@ connection, 18 cut, 23 cannot write, 28 too slow, 67 login, 78 no such file.`,
 	f := c.Flags()
 	f.StringVarP(&v.output, "output", "o", "", "write to `FILE`, to a directory, or to standard output (-)")
 	f.BoolVar(&v.remoteTime, "remote-time", false, "give the file the time that it has on the server")
+	f.IntVar(&v.segments, "segments", 1, "fetch a big file over `N` sessions at once, or as many as the server allows")
 	v.transferFlags.bind(f)
 	return c
 }
@@ -60,6 +66,9 @@ connection, 18 cut, 23 cannot write, 28 too slow, 67 login, 78 no such file.`,
 func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error {
 	if err := v.check(); err != nil {
 		return err
+	}
+	if v.segments < 1 || v.segments > maxSegments {
+		return misuse("--segments %d: want 1 to %d", v.segments, maxSegments)
 	}
 	if v.output == "-" && (v.json || v.resume || v.remoteTime) {
 		return misuse("-o - writes to standard output, which cannot be continued, has no time and is no place for --json")
@@ -133,6 +142,9 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 			size = n
 		}
 	}
+	if at, ok := v.segmented(path, size); ok {
+		return v.fetchSegments(ctx, s, c, shown, u, size, at)
+	}
 	to, err := openLocal(path, v.resume)
 	if err != nil {
 		return exitcode.With(exitcode.Write, err)
@@ -147,7 +159,12 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 		options = append(options, ftpclient.Resume())
 	}
 	_, err = c.Get(ctx, u.Path, to.File, options...)
-	err = to.finish(bare(ctx, err))
+	v.arrived(ctx, s, c, f, u, path, to.finish(bare(ctx, err)))
+	return nil
+}
+
+// arrived ends the row of a file. One that is whole gets its time.
+func (v *getFlags) arrived(ctx context.Context, s *visit, c *ftpclient.Client, f *progress.File, u ftpurl.URL, path string, err error) {
 	if err == nil && v.remoteTime {
 		t, terr := c.ModTime(ctx, u.Path)
 		if terr == nil {
@@ -159,7 +176,6 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 	}
 	s.failed = cmp.Or(s.failed, exitcode.Of(err))
 	f.Done(err)
-	return nil
 }
 
 // local is a file that is being fetched.
@@ -208,6 +224,11 @@ func openLocal(path string, resume bool) (*local, error) {
 		}
 	}
 	f, err := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+	if err == nil {
+		if err = segments.Forget(path + partial); err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
 	return &local{File: f, path: path}, err
 }
 

@@ -1,0 +1,50 @@
+// Package segments moves one big file over several sessions at once.
+//
+// A download writes each segment to its place in the file, and notes beside it
+// which are done, so that it can be taken up again whatever ended it. When a
+// session has nothing left to do it takes over half of what the slowest still
+// has. An upload sends parts that the server joins.
+//
+// It decides who moves what; the bytes are moved by ftpclient.
+package segments
+
+import (
+	"towpath/ftpclient"
+)
+
+// Options say how a file is moved.
+type Options struct {
+	// Sessions is how many move it at most. Servers that allow fewer, and
+	// files too small for so many, get fewer. Default: 4.
+	Sessions int
+	// Resume goes on where an earlier call stopped, if the file on the server
+	// is still the same by size and time. Otherwise it begins anew.
+	Resume bool
+	// Verify compares digests when all is there; see [ftpclient.Client.Compare].
+	Verify bool
+	// Limiter, if not nil, is the rate of all sessions together.
+	Limiter ftpclient.Limiter
+	// Progress is told how many bytes of the file have arrived, first with
+	// those of an earlier call. It may go down when the file has changed. Calls
+	// come one at a time.
+	Progress func(arrived int64)
+	// Note is told what the user should know: that the file has changed, that
+	// the server allows fewer sessions. Calls come one at a time.
+	Note func(text string)
+}
+
+func (o *Options) fill() {
+	if o.Sessions <= 0 {
+		o.Sessions = 4
+	}
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+}
+
+// least is the smallest segment: for less, beginning a transfer costs more than
+// it gains.
+const least = 1 << 20
