@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,6 +121,85 @@ func TestSecurities(t *testing.T) {
 				for _, a := range c.Attempts() {
 					if a.Err != nil || a.Mode != m || a.Resumed != (test.security != ftpclient.Plain) {
 						t.Errorf("attempt %+v: %v", a, a)
+					}
+				}
+			})
+		}
+	}
+}
+
+// overheard is a dialer that keeps what is sent over its first connection.
+type overheard struct {
+	net.Dialer
+	mu   sync.Mutex
+	any  bool
+	sent bytes.Buffer
+}
+
+func (o *overheard) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := o.Dialer.DialContext(ctx, network, addr)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil && !o.any {
+		o.any = true
+		return &taped{c, o}, nil
+	}
+	return c, err
+}
+
+type taped struct {
+	net.Conn
+	o *overheard
+}
+
+func (t *taped) Write(p []byte) (int, error) {
+	t.o.mu.Lock()
+	defer t.o.mu.Unlock()
+	t.o.sent.Write(p)
+	return t.Conn.Write(p)
+}
+
+// TestClearControlHere: with our own server, commands can be read on the way
+// behind the login, and neither the password nor the data.
+func TestClearControlHere(t *testing.T) {
+	t.Parallel()
+	big := noise(1 << 20)
+	s := ftptest.Serve(t, ftptest.Files{"big": string(big)}, ftptest.TLS,
+		func(o *ftpserver.Options) { o.Binding = ftpserver.BindRequire })
+	for name, addr := range map[string]string{"explicit": s.Addr, "implicit": s.Implicit} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(name+" "+tls.VersionName(version), func(t *testing.T) {
+				t.Parallel()
+				var tape overheard
+				c := login(t, addr, explicit, func(o *ftpclient.Options) {
+					if name == "implicit" {
+						o.TLS = ftpclient.Implicit
+					}
+					o.TLSConfig.MaxVersion = version
+					o.ClearControl = true
+					o.Dialer = &tape
+				})
+				var got bytes.Buffer
+				if _, err := c.Get(testContext(t), "big", &got); err != nil || !bytes.Equal(got.Bytes(), big) {
+					t.Fatalf("got %d bytes, %v", got.Len(), err)
+				}
+				if _, err := c.Put(testContext(t), "up "+t.Name()[len("TestClearControlHere/"):], bytes.NewReader(big)); err != nil {
+					t.Fatal(err)
+				}
+				for _, a := range c.Attempts() {
+					if !a.Resumed {
+						t.Errorf("%v: not resumed", a)
+					}
+				}
+				tape.mu.Lock()
+				defer tape.mu.Unlock()
+				sent := tape.sent.String()
+				if !strings.Contains(sent, "\r\nRETR big\r\n") {
+					t.Error("RETR was not sent in clear")
+				}
+				for _, secret := range []string{"USER", "PASS", ftptest.Password, "PBSZ"} {
+					if strings.Contains(sent, secret) {
+						t.Errorf("%s was sent in clear", secret)
 					}
 				}
 			})

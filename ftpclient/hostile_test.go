@@ -19,10 +19,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
 	"towpath/ftptest"
+	"towpath/internal/records"
 )
 
 // villain is a server that does what it is told, right or wrong. What on has no
@@ -57,6 +60,7 @@ type peer struct {
 	*villain
 	t        *testing.T
 	conn     net.Conn
+	raw      net.Conn // under TLS
 	in       *ftp.Reader
 	listener net.Listener
 	target   string // of PORT, "" in passive mode
@@ -133,11 +137,11 @@ func (p *peer) right(verb, arg string) {
 		p.say("211 End")
 	case "AUTH":
 		p.say("234 Go on.")
-		c := tls.Server(p.conn, p.tls)
+		c := tls.Server(records.OneByOne(p.conn), p.tls)
 		if c.Handshake() != nil {
 			return
 		}
-		p.conn = c
+		p.raw, p.conn = p.conn, c
 		p.in.Reset(c)
 	case "PROT":
 		p.private = true
@@ -759,6 +763,138 @@ func TestNoCloseNotify(t *testing.T) {
 	w := play(t, &villain{content: "abcdef", tls: serverTLS(), on: map[string]func(*peer, string){"RETR": send(3)}})
 	if _, err := fetch(t, visit(t, w, explicit)); !errors.Is(err, ftpclient.ErrCut) {
 		t.Errorf("half a file: %v, want ErrCut", err)
+	}
+}
+
+// TestClearControl ends TLS on the control connection with peers that say so
+// too, at once, late or never; the data stays under TLS.
+func TestClearControl(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"at once", "late", "never"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			v := &villain{content: "abc", tls: serverTLS()}
+			v.on = map[string]func(*peer, string){"CCC": func(p *peer, _ string) {
+				p.say("200 Clear from now on.")
+				c := p.conn.(*tls.Conn)
+				if when == "at once" {
+					_ = c.CloseWrite()
+				}
+				if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("behind CCC came %d bytes, %v; want close_notify", n, err)
+				}
+				p.conn = p.raw
+				p.in.Reset(p.raw)
+				next, err := p.in.ReadCommand()
+				if err != nil {
+					t.Errorf("in clear: %v", err)
+				}
+				if when == "late" {
+					_ = c.CloseWrite()
+				}
+				_ = p.raw.SetDeadline(time.Now().Add(patience)) // crypto/tls forbids writing behind its end
+				p.obey(next)
+			}}
+			c := visit(t, play(t, v), explicit, func(o *ftpclient.Options) { o.ClearControl = true })
+			if got, err := fetch(t, c); got != "abc" || err != nil {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if a := c.Attempts(); len(a) != 1 || !a[0].Resumed {
+				t.Errorf("data: %v; want it resumed under TLS", a)
+			}
+		})
+	}
+}
+
+// TestClearControlFailures: a refusal keeps TLS, and nobody may put in a reply
+// on the way out.
+func TestClearControlFailures(t *testing.T) {
+	t.Parallel()
+	clear := func(o *ftpclient.Options) { o.ClearControl = true }
+	refusing := play(t, &villain{content: "abc", tls: serverTLS(), on: map[string]func(*peer, string){
+		"CCC": func(p *peer, _ string) { p.say("534 Not here.") },
+		"SIZE": func(p *peer, arg string) {
+			if _, ok := p.conn.(*tls.Conn); !ok {
+				t.Error("refused, and yet in clear")
+			}
+			p.right("SIZE", arg)
+		},
+	}})
+	if n, err := visit(t, refusing, explicit, clear).Size(testContext(t), "f"); n != 3 || err != nil {
+		t.Errorf("refused: %d, %v", n, err)
+	}
+	o := ftpclient.Options{TLS: ftpclient.Explicit, TLSConfig: ftptest.ClientTLS(), ClearControl: true}
+	early := play(t, &villain{tls: serverTLS(), on: map[string]func(*peer, string){
+		"CCC": func(p *peer, _ string) { p.say("200 Fine.", "211 No features.") },
+	}})
+	if _, err := ftpclient.Dial(testContext(t), early.addr, o); !errors.Is(err, ftpclient.ErrUnsolicited) {
+		t.Errorf("two replies: %v, want ErrUnsolicited", err)
+	}
+	gone := play(t, &villain{tls: serverTLS(), on: map[string]func(*peer, string){
+		"CCC": func(p *peer, _ string) { p.say("200 Fine."); _ = p.raw.Close() },
+	}})
+	if _, err := ftpclient.Dial(testContext(t), gone.addr, o); err == nil {
+		t.Error("a server that is gone let us in")
+	}
+}
+
+// TestProtocolNames: both kinds of connections say in ALPN what they are, a
+// server that knows only "ftp" takes both, and who sets NextProtos has his way.
+func TestProtocolNames(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var offered [][]string
+	config := serverTLS()
+	config.NextProtos = []string{"ftp"} // vsftpd
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		offered = append(offered, hello.SupportedProtos)
+		return nil, nil
+	}
+	v := play(t, &villain{content: "abc", tls: config})
+	for _, test := range []struct {
+		set  []string
+		want [][]string
+	}{
+		{nil, [][]string{{"ftp"}, {"ftp-data", "ftp"}}},
+		{[]string{}, [][]string{nil, nil}},
+		{[]string{"x", "ftp"}, [][]string{{"x", "ftp"}, {"x", "ftp"}}},
+	} {
+		offered = nil
+		if got, err := fetch(t, visit(t, v, explicit, func(o *ftpclient.Options) { o.TLSConfig.NextProtos = test.set })); got != "abc" || err != nil {
+			t.Errorf("%q: got %q, %v", test.set, got, err)
+		}
+		mu.Lock()
+		if diff := cmp.Diff(test.want, offered); diff != "" {
+			t.Errorf("%q: offered -want +got\n%s", test.set, diff)
+		}
+		mu.Unlock()
+	}
+}
+
+// TestKeyLog: what SSLKEYLOGFILE gets opens the data connections too. (Under TLS
+// 1.2 crypto/tls writes no line for a session that is resumed: its secret is the
+// one that was written for the control connection.)
+func TestKeyLog(t *testing.T) {
+	t.Parallel()
+	var keys lockedBuffer
+	v := play(t, &villain{content: "abc", tls: serverTLS()})
+	c := visit(t, v, explicit, func(o *ftpclient.Options) {
+		o.TLSConfig.MinVersion = tls.VersionTLS13
+		o.TLSConfig.KeyLogWriter = &keys
+	})
+	if _, err := fetch(t, c); err != nil {
+		t.Fatal(err)
+	}
+	connections := map[string]bool{}
+	for line := range strings.Lines(keys.String()) {
+		if f := strings.Fields(line); len(f) == 3 {
+			connections[f[1]] = true // the client random
+		}
+	}
+	if len(connections) != 2 {
+		t.Errorf("keys of %d connections, want control and data:\n%s", len(connections), keys.String())
 	}
 }
 

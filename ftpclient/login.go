@@ -154,6 +154,9 @@ func (s *session) enter(context.Context) error {
 			return fmt.Errorf("%w for data: %w", ErrNoTLS, err)
 		}
 	}
+	if s.set.ClearControl {
+		return s.unveil()
+	}
 	return nil
 }
 

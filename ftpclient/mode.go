@@ -184,6 +184,14 @@ func (d *dataConn) interrupt(grace time.Duration) {
 	_ = d.tcp.SetDeadline(time.Now().Add(grace))
 }
 
+// wire is what lies under TLS; it may still hold some of what was written.
+func (d *dataConn) wire() net.Conn {
+	if d.beneath != nil {
+		return d.beneath.Conn
+	}
+	return d.tcp
+}
+
 // cut tells that TLS ended without close_notify: TLS has handed on an end, and
 // it came from TCP.
 func (d *dataConn) cut() bool { return d.beneath != nil && d.beneath.eof.Load() }
@@ -404,7 +412,7 @@ func (n *announcement) close() {
 // client (RFC 4217 7). It comes after the transfer command: vsftpd speaks no
 // TLS before, and what the server said in between may have brought a ticket.
 func (s *session) protect(ctx context.Context, d *dataConn) (resumed bool, err error) {
-	d.beneath = &beneath{Conn: d.tcp}
+	d.beneath = newBeneath(d.tcp)
 	d.tls = tls.Client(d.beneath, s.tls.data())
 	d.arm(s.set.Timeout)
 	if err := d.tls.HandshakeContext(ctx); err != nil {

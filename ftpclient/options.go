@@ -27,9 +27,16 @@ type Options struct {
 	TLS Security
 	// TLSConfig is used for both kinds of connections. ServerName is set to
 	// the host that was dialled if it is empty; ClientSessionCache is replaced
-	// by one that belongs to the session. Pins, client certificates and key
+	// by one that belongs to the session; NextProtos is left alone unless it is
+	// nil, and else offers ftp and ftp-data. Pins, client certificates and key
 	// logs are set here.
 	TLSConfig *tls.Config
+	// ClearControl ends the TLS of the control connection behind the login
+	// (CCC), so that a NAT on the way can read the announcements. File names
+	// can be read by everybody then, and who sits between can put in commands
+	// and replies of his own. The password has gone before, and data stays
+	// under TLS. A server that refuses goes on under TLS.
+	ClearControl bool
 
 	// Mode says who opens data connections. Default [Auto].
 	Mode Mode
@@ -186,6 +193,9 @@ func (o Options) check() (*Options, error) {
 	}
 	if o.TLS < Plain || o.TLS > Implicit {
 		return nil, fmt.Errorf("ftpclient: TLS is %d; want Plain, Explicit or Implicit", o.TLS)
+	}
+	if o.ClearControl && o.TLS == Plain {
+		return nil, errors.New("ftpclient: ClearControl ends TLS behind the login, and TLS is Plain; want Explicit or Implicit")
 	}
 	if o.Mode < Auto || o.Mode > Active {
 		return nil, fmt.Errorf("ftpclient: mode is %v; want auto, passive, active, EPSV, PASV, EPRT or PORT", o.Mode)

@@ -1,12 +1,16 @@
 package ftpclient
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -109,6 +113,27 @@ func FuzzDeliver(f *testing.F) {
 	})
 }
 
+// FuzzUnveiled: what comes in clear behind the end of TLS is read whole, and none
+// of what comes before it.
+func FuzzUnveiled(f *testing.F) {
+	f.Add(byte(0), []byte("x"), "220 Hi.\r\n")
+	f.Add(byte(2), []byte{1, 0}, "220 Hi.\r\n")
+	f.Fuzz(func(t *testing.T, n byte, body []byte, text string) {
+		if text == "" || text[0] < ' ' || len(body) > 1<<14 {
+			return
+		}
+		var wire []byte
+		for range n % 4 {
+			wire = append(wire, 21, 3, 3, byte(len(body)>>8), byte(len(body)))
+			wire = append(wire, body...)
+		}
+		u := &unveiled{in: bufio.NewReader(iotest.OneByteReader(bytes.NewReader(append(wire, text...))))}
+		if got, err := io.ReadAll(u); string(got) != text || err != nil {
+			t.Fatalf("%q, %v, want %q", got, err, text)
+		}
+	})
+}
+
 func TestDifference(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -140,6 +165,7 @@ func TestOptions(t *testing.T) {
 		"first port":    {ActivePorts: PortRange{5, 4}},
 		"1 to 65535":    {ActivePorts: PortRange{0, 4}},
 		"want Plain":    {TLS: 7},
+		"TLS is Plain":  {ClearControl: true},
 		"want auto":     {Mode: -1},
 		"is left":       {Mode: Active, Avoid: []Mode{EPRT, PORT}},
 		"CR, LF or NUL": {User: "a\r\nDELE b"},

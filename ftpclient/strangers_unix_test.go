@@ -105,6 +105,13 @@ func meet(t *testing.T, addr string, e encounter) {
 					safe(t, c)
 				})
 			}
+			if version != 0 && first.Features().Has("CCC") {
+				t.Run("CCC", func(t *testing.T) {
+					c := login(t, addr, as, secured, told(t), func(o *ftpclient.Options) { o.ClearControl = true })
+					bothWays(t, c, strings.ReplaceAll(name, " ", "-")+"-CCC")
+					safe(t, c)
+				})
+			}
 			c := login(t, addr, as, secured, told(t))
 			dir := strings.ReplaceAll(name, " ", "-")
 			if err := c.Mkdir(testContext(t), dir); err != nil {

@@ -1,14 +1,21 @@
 package ftpclient
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"towpath/ftp"
+	"towpath/internal/records"
 )
 
 // tickets hold the newest TLS session of a control connection, for its data
@@ -22,6 +29,15 @@ type tickets struct {
 	newest *tls.ClientSessionState
 	base   *tls.Config
 }
+
+// The protocols offered in ALPN (RFC 7301), so that no server of another protocol
+// takes our connection for its own (ALPACA), and servers that demand a name get
+// one. FileZilla Server takes ftp on the control connection and ftp-data on the
+// other; vsftpd 3.0.4 and later want ftp on both.
+const (
+	protocolFTP     = "ftp"
+	protocolFTPData = "ftp-data"
+)
 
 // newTickets makes the configuration of a session out of the user's. A name of
 // the server is always set: without it crypto/tls files sessions under address
@@ -41,15 +57,20 @@ func newTickets(base *tls.Config, host string) *tickets {
 // control is the configuration of the control connection. It resumes nothing:
 // it is what begins.
 func (t *tickets) control() *tls.Config {
-	c := t.base.Clone()
-	c.ClientSessionCache = fromControl{t}
-	return c
+	return t.config(fromControl{t}, protocolFTP)
 }
 
 // data is the configuration of data connections.
 func (t *tickets) data() *tls.Config {
+	return t.config(forData{t}, protocolFTPData, protocolFTP)
+}
+
+func (t *tickets) config(cache tls.ClientSessionCache, protocols ...string) *tls.Config {
 	c := t.base.Clone()
-	c.ClientSessionCache = forData{t}
+	c.ClientSessionCache = cache
+	if c.NextProtos == nil {
+		c.NextProtos = protocols
+	}
 	return c
 }
 
@@ -76,13 +97,94 @@ func (t forData) Put(string, *tls.ClientSessionState) {}
 // secure puts TLS over the control connection. Nothing read before it survives.
 func (s *session) secure(ctx context.Context) error {
 	s.tls = newTickets(s.set.TLSConfig, s.host)
-	c := tls.Client(s.raw, s.tls.control())
+	under := s.raw
+	if s.set.ClearControl {
+		under = records.OneByOne(under)
+	}
+	c := tls.Client(under, s.tls.control())
 	if err := c.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS with %s: %w", s.host, err)
 	}
 	s.conn = c
 	s.in.Reset(c)
 	return nil
+}
+
+// unveil takes TLS off the control connection (CCC, RFC 4217 6 and 12.1), and
+// leaves it on the data connections. A server that refuses is left under TLS.
+//
+// Both sides say close_notify then. Some servers say none, and some say it late:
+// so we wait a moment for it, and [unveiled] takes it out of the way if it comes
+// afterwards.
+func (s *session) unveil() error {
+	c := s.conn.(*tls.Conn)
+	if _, err := s.say("CCC", ""); err != nil {
+		if _, ok := errors.AsType[*ftp.Error](err); !ok {
+			return err
+		}
+		s.set.Log.Warn("the server leaves the control connection under TLS", "server", s.host, "err", err)
+		return nil
+	}
+	if s.in.Buffered() > 0 {
+		return fmt.Errorf("%w: behind the answer to CCC", ErrUnsolicited)
+	}
+	if err := c.CloseWrite(); err != nil {
+		return fmt.Errorf("end of TLS behind CCC: %w", err)
+	}
+	u := &unveiled{Conn: s.raw, in: bufio.NewReader(s.raw)}
+	if err := u.await(soonIs); err != nil {
+		return fmt.Errorf("end of TLS behind CCC: %w", err)
+	}
+	s.conn = u
+	s.in.Reset(u)
+	return nil
+}
+
+// unveiled is a control connection whose TLS has ended. What the server still
+// says in TLS, its close_notify, is passed over until the first byte in clear.
+type unveiled struct {
+	net.Conn
+	in    *bufio.Reader
+	clear bool
+}
+
+// await waits for the first record, or until something comes in clear.
+func (u *unveiled) await(patience time.Duration) error {
+	_ = u.SetReadDeadline(time.Now().Add(patience)) // the read tells what is wrong
+	err := u.skip()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // it may come later
+	}
+	return errors.Join(err, u.SetReadDeadline(time.Time{}))
+}
+
+// skip passes over one record, if one comes next: its type is a control
+// character, and no reply begins with one.
+func (u *unveiled) skip() error {
+	first, err := u.in.Peek(1)
+	if err != nil {
+		return err
+	}
+	if first[0] >= ' ' {
+		u.clear = true
+		return nil
+	}
+	head, err := u.in.Peek(5)
+	if err != nil {
+		return err
+	}
+	_, err = u.in.Discard(len(head) + int(binary.BigEndian.Uint16(head[3:])))
+	return err
+}
+
+// Read reads what comes in clear.
+func (u *unveiled) Read(p []byte) (int, error) {
+	for !u.clear {
+		if err := u.skip(); err != nil {
+			return 0, err
+		}
+	}
+	return u.in.Read(p)
 }
 
 // beneath is a data connection as TLS sees it. The deadlines are ours alone:
@@ -95,14 +197,23 @@ type beneath struct {
 	eof atomic.Bool
 }
 
+// newBeneath returns what TLS is spoken over. Over TCP, records are gathered.
+func newBeneath(c net.Conn) *beneath {
+	if t, ok := c.(*net.TCPConn); ok {
+		c = records.Gather(t)
+	}
+	return &beneath{Conn: c}
+}
+
 func (b *beneath) SetDeadline(time.Time) error      { return nil }
 func (b *beneath) SetWriteDeadline(time.Time) error { return nil }
 func (b *beneath) SetReadDeadline(time.Time) error  { return nil }
 
 func (b *beneath) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p)
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, records.ErrNoCloseNotify) {
 		b.eof.Store(true)
+		err = io.EOF
 	}
 	return n, err
 }

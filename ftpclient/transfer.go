@@ -431,7 +431,7 @@ func (t *transfer) end(ctx context.Context) error {
 	if d.tls != nil {
 		err = d.tls.CloseWrite()
 	}
-	if c, ok := d.tcp.(interface{ CloseWrite() error }); ok && err == nil {
+	if c, ok := d.wire().(interface{ CloseWrite() error }); ok && err == nil {
 		err = c.CloseWrite()
 	} else if !ok { // a proxy's connection that cannot be closed by half
 		return errors.Join(err, d.conn.Close())

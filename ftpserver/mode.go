@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/records"
 )
 
 // transferType is what TYPE sets.
@@ -319,7 +320,7 @@ func (s *session) protect(t *transfer, d *dataConn) error {
 		patience = min(patience, s.set.StallTimeout)
 	}
 	t.use(d.tcp, patience)
-	d.tls = tls.Server(newRecordConn(d.tcp), s.binding.data())
+	d.tls = tls.Server(records.Gather(d.tcp), s.binding.data())
 	err := d.tls.Handshake() // t interrupts it
 	var bound bool
 	if err == nil {

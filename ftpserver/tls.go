@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/records"
 )
 
 // auth is AUTH (RFC 4217 4). TLS-C is an old name of TLS; SSL and TLS-P also
@@ -61,7 +62,7 @@ func (s *session) secure() error {
 		}
 	}
 	b := newBinding(base, s.set.Binding)
-	c := tls.Server(&recordReader{Conn: s.tcp}, b.control())
+	c := tls.Server(records.OneByOne(s.tcp), b.control())
 	by := time.Now().Add(handshakeTimeout)
 	if login := s.loginBy(); !login.IsZero() && login.Before(by) {
 		by = login
@@ -154,31 +155,4 @@ func (s *session) clearCommandChannel(context.Context, string) (ftp.Reply, error
 	}
 	s.setConn(s.tcp)
 	return ftp.Reply{}, nil
-}
-
-// recordReader hands TLS at most the rest of one record at a time, so that
-// crypto/tls never takes clear text that follows a close_notify (CCC).
-type recordReader struct {
-	net.Conn
-	head [5]byte
-	have int // bytes of head read
-	left int // bytes of the record still to come, head included
-}
-
-func (r *recordReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
-		r.have = 0
-		r.left = len(r.head)
-	}
-	n, err := r.Conn.Read(p[:min(len(p), r.left)])
-	if r.have < len(r.head) {
-		r.have += copy(r.head[r.have:], p[:n])
-		r.left -= n
-		if r.have == len(r.head) {
-			r.left = int(r.head[3])<<8 | int(r.head[4])
-		}
-		return n, err
-	}
-	r.left -= n
-	return n, err
 }

@@ -38,7 +38,7 @@ type clientFlags struct {
 	netrc                      string
 	noNetrc                    bool
 	tls                        string
-	sslReqd, insecure          bool
+	sslReqd, insecure, sslCCC  bool
 	caFile, cert, key, pin     string
 	connectTimeout, maxTime    seconds
 	stallTimeout               seconds
@@ -108,6 +108,7 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.BoolVarP(&v.noNetrc, "no-netrc", "n", false, "take no logins from any file")
 	f.StringVar(&v.tls, "tls", "", "TLS for ftp:// URLs: `off|try|require`, where try goes on in clear text if it is refused")
 	f.BoolVar(&v.sslReqd, "ssl-reqd", false, "the same as --tls=require")
+	f.BoolVar(&v.sslCCC, "ftp-ssl-ccc", false, "end TLS on the control connection behind the login, for a NAT that must read it: names go in clear text, data does not")
 	f.BoolVarP(&v.insecure, "insecure", "k", false, "believe any certificate")
 	f.StringVar(&v.caFile, "cacert", "", "believe the authorities in this PEM `FILE` only")
 	f.StringVar(&v.pin, "pinnedpubkey", "", "believe only a certificate whose key has this `HASH`, sha256//BASE64; with -k, that alone")

@@ -202,10 +202,13 @@ func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, er
 	case u.Scheme == ftpurl.FTPES, want == "require", want == "try":
 		o.TLS = ftpclient.Explicit
 	}
+	if o.ClearControl = s.sslCCC; s.sslCCC && o.TLS == ftpclient.Plain {
+		return nil, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
+	}
 	c, err := ftpclient.Dial(ctx, u.Addr(), o)
 	if errors.Is(err, ftpclient.ErrNoTLS) && want == "try" && u.Scheme == ftpurl.FTP {
 		s.note("%s: no TLS (%v); going on in clear text, as --tls=try says", u.Host, err)
-		o.TLS = ftpclient.Plain
+		o.TLS, o.ClearControl = ftpclient.Plain, false
 		c, err = ftpclient.Dial(ctx, u.Addr(), o)
 	}
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"towpath/internal/records"
 )
 
 // tcpPair is a connection of the loopback, both ends.
@@ -52,12 +54,12 @@ func clientConfig(version uint16, cache tls.ClientSessionCache) *tls.Config {
 // Downloads of all sizes arrive whole and end cleanly.
 func TestRecordsArrive(t *testing.T) {
 	for name, version := range tlsVersions {
-		for _, size := range []int{0, 1, 16384, gatherFirst - 1, gatherSize, 3*gatherSize + 17} {
+		for _, size := range []int{0, 1, 16384, 64<<10 - 1, records.Most, 3*records.Most + 17} {
 			server, client := tcpPair(t)
 			want := noise(size)
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				c := tls.Server(newRecordConn(server), newBinding(serverTLS(t), BindOff).data())
+				c := tls.Server(records.Gather(server), newBinding(serverTLS(t), BindOff).data())
 				if err := c.Handshake(); err != nil {
 					t.Errorf("%s %d: %v", name, size, err)
 				}
@@ -76,102 +78,6 @@ func TestRecordsArrive(t *testing.T) {
 			}
 			wg.Wait()
 		}
-	}
-}
-
-// What is held goes out though nothing follows: a listing that is made slowly,
-// a transfer under a rate limit.
-func TestRecordsAreNotHeldLong(t *testing.T) {
-	server, client := tcpPair(t)
-	c := newRecordConn(server)
-	record := []byte{recordApplication, 3, 3, 0, 1, 'x'}
-	for range 3 {
-		if _, err := c.Write(record); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(client, make([]byte, len(record))); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestRecordsFlush(t *testing.T) {
-	held := []byte{recordApplication, 3, 3, 0, 1, 'x'}
-	for name, then := range map[string]func(c *recordConn) error{
-		"enough": func(c *recordConn) error { c.enough = 1; _, err := c.Write(held); return err },
-		"alert":  func(c *recordConn) error { _, err := c.Write([]byte{21, 3, 3, 0, 1, 'x'}); return err },
-		"read": func(c *recordConn) error {
-			_ = c.SetReadDeadline(time.Unix(1, 0))
-			_, _ = c.Read(make([]byte, 1))
-			return nil
-		},
-		"flush":      func(c *recordConn) error { return c.Flush() },
-		"deadline":   func(c *recordConn) error { return c.SetWriteDeadline(time.Unix(1, 0)) },
-		"closewrite": func(c *recordConn) error { return c.CloseWrite() },
-		"close":      func(c *recordConn) error { return c.Close() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			server, client := tcpPair(t)
-			c := newRecordConn(server)
-			c.armed = true // no timer shall help
-			if _, err := c.Write(held); err != nil {
-				t.Fatal(err)
-			}
-			if c.buf == nil || len(*c.buf) != len(held) {
-				t.Fatal("the record was not held")
-			}
-			if err := then(c); err != nil {
-				t.Error(err)
-			}
-			if c.buf != nil {
-				t.Error("something is still held")
-			}
-			got := make([]byte, len(held))
-			if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, held) {
-				t.Errorf("%q, %v", got, err)
-			}
-		})
-	}
-}
-
-// A failed write is told by everything that follows, Close too.
-func TestRecordsErrorStays(t *testing.T) {
-	server, _ := tcpPair(t)
-	c := newRecordConn(server)
-	_ = c.SetDeadline(time.Unix(1, 0))
-	if _, err := c.Write([]byte{recordApplication}); err != nil {
-		t.Fatal(err)
-	}
-	for name, err := range map[string]error{
-		"flush": c.Flush(),
-		"write": func() error { _, err := c.Write([]byte{recordApplication}); return err }(),
-		"close": c.Close(),
-	} {
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// A peer that reads nothing blocks a Write; Close from elsewhere ends it.
-func TestRecordsCloseDuringWrite(t *testing.T) {
-	server, _ := tcpPair(t)
-	c := newRecordConn(server)
-	blocked := make(chan error)
-	go func() {
-		record := append([]byte{recordApplication}, make([]byte, 1<<14)...)
-		for {
-			if _, err := c.Write(record); err != nil {
-				blocked <- err
-				return
-			}
-		}
-	}()
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-blocked; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("write: %v", err)
 	}
 }
 
@@ -198,7 +104,7 @@ func TestUploadEnds(t *testing.T) {
 					_ = client.CloseWrite()
 					_, _ = io.Copy(io.Discard, c) // the ticket must not be left unread: a reset would follow
 				})
-				c := tls.Server(newRecordConn(server), newBinding(serverTLS(t), BindOff).data())
+				c := tls.Server(records.Gather(server), newBinding(serverTLS(t), BindOff).data())
 				var got bytes.Buffer
 				n, err := copyPiped(&got, c, nil)
 				if n != int64(size) || !bytes.Equal(got.Bytes(), want) {
@@ -290,7 +196,7 @@ func BenchmarkDownload(b *testing.B) {
 			}()
 			var conn net.Conn = server
 			if gather {
-				conn = newRecordConn(server)
+				conn = records.Gather(server)
 			}
 			c := tls.Server(conn, newBinding(serverTLS(b), BindOff).data())
 			buf := make([]byte, 256<<10)
@@ -330,7 +236,7 @@ func BenchmarkUpload(b *testing.B) {
 				}
 				_ = c.CloseWrite()
 			}()
-			c := tls.Server(newRecordConn(server), newBinding(serverTLS(b), BindOff).data())
+			c := tls.Server(records.Gather(server), newBinding(serverTLS(b), BindOff).data())
 			for range b.N {
 				_, _ = f.Seek(0, io.SeekStart)
 				src := io.LimitReader(c, size)
