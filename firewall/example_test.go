@@ -1,8 +1,11 @@
 package firewall_test
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
+	"time"
 
 	"towpath/firewall"
 )
@@ -39,4 +42,24 @@ func ExampleFormat_Write() {
 	if err := compose.Write(os.Stdout, set); err != nil {
 		fmt.Println(err)
 	}
+}
+
+// Leave for one client to open one data connection, within 30 seconds.
+func ExampleOpenNetfilter() {
+	fw, err := firewall.OpenNetfilter(firewall.NetfilterOptions{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer fw.Close()
+	hole, err := fw.Open(context.Background(), firewall.Pinhole{
+		From: netip.MustParseAddr("192.0.2.9"),
+		To:   netip.MustParseAddrPort("198.51.100.1:50000"),
+		Life: 30 * time.Second,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hole.Close()
 }

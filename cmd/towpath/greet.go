@@ -172,4 +172,5 @@ func (svc *service) firewall(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "and out, from %s to the clients: data connections of active mode.\n", from)
 	}
+	b.WriteString("\"towpath doctor rules\" writes them in the language of your firewall.\n")
 }

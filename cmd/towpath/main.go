@@ -60,7 +60,8 @@ func rootCommand() *cobra.Command {
   towpath serve /srv/ftp --anonymous --read-only
   towpath account add alice          keep accounts in a file
   towpath config check               look at a configuration before it counts
-  towpath config import vsftpd.conf  take over the settings of another server`,
+  towpath config import vsftpd.conf  take over the settings of another server
+  towpath doctor rules               what a firewall must let through`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -68,7 +69,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddGroup(&cobra.Group{ID: clientGroup, Title: "The client:"}, &cobra.Group{ID: serverGroup, Title: "The server:"})
-	for _, c := range []*cobra.Command{serveCommand(), accountCommand(), configCommand()} {
+	for _, c := range []*cobra.Command{serveCommand(), accountCommand(), configCommand(), doctorCommand()} {
 		c.GroupID = serverGroup
 		root.AddCommand(c)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -13,13 +14,14 @@ const (
 	ConfigEnv  = "TOWPATH_CONFIG"
 )
 
-// BindFlags gives fs the flags of serve: one for each key that names one, and
-// --config. [Load] reads them from fs.
-func BindFlags(fs *pflag.FlagSet) {
+// BindFlags gives fs the flags of serve: one for each key that names one, or
+// only those of the keys that are wanted; and --config. [Load] reads them from
+// fs.
+func BindFlags(fs *pflag.FlagSet, wanted ...string) {
 	fs.String(ConfigFlag, "", "read settings from this TOML `FILE`")
 	c := Default()
 	for _, k := range c.Keys() {
-		if k.Flag == "" {
+		if k.Flag == "" || len(wanted) > 0 && !slices.Contains(wanted, k.Name) {
 			continue
 		}
 		usage := k.Doc
