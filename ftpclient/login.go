@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"towpath/ftp"
@@ -12,7 +13,11 @@ import (
 
 // dial opens a session and logs in. ctx ends it at any point.
 func dial(ctx context.Context, addr string, set *Options) (s *session, err error) {
-	host, _, err := net.SplitHostPort(addr)
+	server := addr
+	if set.Gate != nil {
+		addr = set.Gate.Addr
+	}
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial %q: want host:port: %w", addr, err)
 	}
@@ -26,12 +31,12 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 	if err != nil {
 		return nil, &dialError{addr, err}
 	}
-	s = newSession(set, host, c)
+	s = newSession(set, host, port, c)
 	// What is read and written from here to listen is ended by the context.
 	stop := context.AfterFunc(early, func() { _ = c.Close() })
 	defer stop()
 	if err = s.greet(early); err == nil {
-		err = s.enter(early)
+		err = s.enter(server)
 	}
 	if err == nil && !stop() {
 		err = context.Cause(early)
@@ -50,6 +55,12 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	return s, nil
+}
+
+// direct tells that connections go to the server itself.
+func (o *Options) direct() bool {
+	_, plain := o.Dialer.(*net.Dialer)
+	return o.Dialer == nil || plain
 }
 
 // dialer opens connections from a local address (nil: any).
@@ -128,9 +139,51 @@ func (s *session) greet(ctx context.Context) error {
 	return s.secure(ctx)
 }
 
-// enter logs in.
-func (s *session) enter(context.Context) error {
-	r, err := s.say("USER", s.set.User)
+// pass tells a gate where to go, and returns who to log in as behind it.
+func (s *session) pass(g *Gate, server string) (user string, err error) {
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return "", fmt.Errorf("server %q: want host:port: %w", server, err)
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "21" {
+		host += ":" + port
+	}
+	if g.User != "" {
+		r, err := s.say("USER", g.User)
+		if err == nil && r.Code == 331 {
+			r, err = s.say("PASS", g.Password)
+		}
+		if err == nil && !r.Complete() {
+			err = &ftp.Error{Command: ftp.Command{Verb: "USER", Arg: g.User}, Reply: r}
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	switch g.Style {
+	case OpenHost:
+		_, err = s.say("OPEN", host)
+	case SiteHost:
+		_, err = s.say("SITE", host)
+	default:
+		return s.set.User + "@" + host, nil
+	}
+	return s.set.User, err
+}
+
+// enter logs in. server is where, as a gate is told.
+func (s *session) enter(server string) error {
+	user := s.set.User
+	if s.set.Gate != nil {
+		var err error
+		if user, err = s.pass(s.set.Gate, server); err != nil {
+			return fmt.Errorf("proxy %s: %w", s.set.Gate.Addr, err)
+		}
+	}
+	r, err := s.say("USER", user)
 	if err == nil && r.Code == 331 {
 		r, err = s.say("PASS", s.set.Password)
 	}

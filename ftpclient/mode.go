@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -224,16 +225,33 @@ func (s *session) announce(ctx context.Context, m Mode, cmd ftp.Command) (*annou
 	return n, err
 }
 
-// possible tells whether the address family lets a mode be said at all.
+// possible tells whether a mode can be said at all, and the server then reach us.
 func (s *session) possible(m Mode) bool {
-	switch m {
-	case PASV:
+	if m == PASV {
 		return !s.peer.Is6()
-	case EPRT, PORT:
-		told := s.told()
-		return told.IsValid() && (m == EPRT || told.Is4())
 	}
-	return true
+	if m.Passive() {
+		return true
+	}
+	if _, ok := s.set.Dialer.(Binder); ok { // which must know who may connect
+		return s.peer.IsValid() || s.set.AllowForeign
+	}
+	if !s.set.direct() && !s.set.AllowForeign { // we would not know the server
+		return false
+	}
+	told := s.told()
+	return told.IsValid() && (m == EPRT || told.Is4())
+}
+
+// impossible says why no mode is.
+func (s *session) impossible(cmd ftp.Command) error {
+	why := "our own address is not known; set ActiveAddress or another Mode"
+	if _, ok := s.set.Dialer.(Binder); ok {
+		why = "in active mode somebody must tell the server from a stranger, and only the proxy knows its address; have names resolved here (socks5://), or use passive mode"
+	} else if !s.set.direct() {
+		why = "in active mode the server connects to us, and this proxy takes no connections; use passive mode"
+	}
+	return fmt.Errorf("no data connection for %s: %s", cmd.Verb, why)
 }
 
 func (s *session) told() netip.Addr {
@@ -271,7 +289,7 @@ func (n *announcement) passive(ctx context.Context) error {
 		if s.set.AllowForeign {
 			host = named.String()
 		} else {
-			n.attempt.Foreign = true
+			n.attempt.Foreign = s.peer.IsValid() // else nobody knows
 		}
 	}
 	n.attempt.Target = net.JoinHostPort(host, strconv.Itoa(int(a.Port())))
@@ -292,6 +310,9 @@ func (n *announcement) passive(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil && c.Err() != nil {
 		err = &lateError{s.set.DataTimeout, err}
 	}
+	if t, ok := n.conn.(Tunnel); ok {
+		n.conn = t.NetConn()
+	}
 	return err
 }
 
@@ -302,8 +323,13 @@ func (n *announcement) active(ctx context.Context) error {
 		return err
 	}
 	n.listen = l
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	told := netip.AddrPortFrom(s.told().WithZone(""), port)
+	told := l.Addr().(*net.TCPAddr).AddrPort()
+	if a := s.told().WithZone(""); a.IsValid() {
+		told = netip.AddrPortFrom(a, told.Port())
+	}
+	if n.attempt.Mode == PORT && !told.Addr().Is4() { // a proxy's, which nobody knew before
+		return fmt.Errorf("PORT cannot say %v, which is not IPv4", told)
+	}
 	arg := ""
 	if n.attempt.Mode == PORT {
 		arg = ftp.FormatHostPort(told)
@@ -319,6 +345,18 @@ func (n *announcement) active(ctx context.Context) error {
 
 // listenActive opens a port for the server to connect to.
 func (s *session) listenActive(ctx context.Context) (net.Listener, error) {
+	if b, ok := s.set.Dialer.(Binder); ok {
+		host := s.host
+		if s.peer.IsValid() {
+			host = s.peer.String()
+		}
+		if s.set.DataTimeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, s.set.DataTimeout)
+			defer cancel()
+		}
+		return b.Bind(ctx, net.JoinHostPort(host, s.port))
+	}
 	var lc net.ListenConfig
 	p := s.set.ActivePorts
 	if p.Low == 0 {
@@ -354,8 +392,9 @@ func (n *announcement) connect(ctx context.Context, a *answer) (*dataConn, error
 }
 
 func (n *announcement) accept(ctx context.Context, a *answer) (net.Conn, error) {
-	l := n.listen.(*net.TCPListener)
+	l := n.listen.(timedListener)
 	_ = l.SetDeadline(after(n.s.set.DataTimeout))
+	var stranger netip.Addr
 	over := make(chan struct{})
 	defer close(over)
 	go func() {
@@ -387,15 +426,33 @@ func (n *announcement) accept(ctx context.Context, a *answer) (net.Conn, error) 
 			if n.s.alive() != nil {
 				return nil, n.s.alive()
 			}
-			return nil, &lateError{n.s.set.DataTimeout, err}
+			if stranger.IsValid() && !errors.Is(err, os.ErrDeadlineExceeded) {
+				err = fmt.Errorf("%v came in its place, who is not the server", stranger)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = &lateError{n.s.set.DataTimeout, err}
+			}
+			return nil, err
 		}
-		from := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if from == n.s.peer || n.s.set.AllowForeign {
+		var from netip.Addr
+		if t, ok := c.(Tunnel); ok {
+			from, c = t.Peer(), t.NetConn()
+		} else {
+			from = c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		}
+		if from.IsValid() && from == n.s.peer || n.s.set.AllowForeign {
 			return c, nil
 		}
 		n.s.set.Log.Warn("data connection of a stranger refused", "from", from, "server", n.s.peer)
+		stranger = from
 		_ = c.Close()
 	}
+}
+
+// timedListener is a listener that can be told how long to wait.
+type timedListener interface {
+	net.Listener
+	SetDeadline(t time.Time) error
 }
 
 // close ends what was announced and not used.

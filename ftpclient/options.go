@@ -54,9 +54,12 @@ type Options struct {
 	AllowForeign bool
 
 	// Dialer opens connections, data connections too. Default: a net.Dialer.
-	// Unless it is a *net.Dialer, data connections go to the host that was
-	// dialled, by its name, since our peer may be a proxy.
+	// Unless it is a *net.Dialer, or gives a [Tunnel], data connections go to
+	// the host that was dialled, by its name, since our peer may be a proxy;
+	// and active mode needs a [Binder]. Package ftpclient/proxy has both.
 	Dialer ContextDialer
+	// Gate is a proxy that speaks FTP itself. Default: none.
+	Gate *Gate
 	// LocalAddr is our address for all connections. It needs the default Dialer.
 	LocalAddr netip.Addr
 
@@ -164,6 +167,65 @@ type ContextDialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// Tunnel is a connection of a Dialer that goes through a proxy.
+type Tunnel interface {
+	net.Conn
+	// Peer is the server's address, and not valid where only the proxy knows it.
+	Peer() netip.Addr
+	// NetConn is the connection to the proxy, over which nothing but the
+	// server's bytes moves any more.
+	NetConn() net.Conn
+}
+
+// Binder is a Dialer by which active mode works: something at the far end of it
+// can take connections for us.
+type Binder interface {
+	// Bind returns a listener for one connection, that of peer, "host:port".
+	// Its Addr, a *net.TCPAddr, is what the server is told. It has a
+	// SetDeadline, and what it accepts is a Tunnel.
+	Bind(ctx context.Context, peer string) (net.Listener, error)
+}
+
+// Gate is a proxy that is an FTP server to its clients, and is told by a command
+// where to go. All data connections are with it. Under [Explicit] so is TLS: the
+// proxy reads all; [Implicit] does not work.
+type Gate struct {
+	// Addr is the proxy's, "host:port".
+	Addr string
+	// Style is how it is told the server. Default [UserAtHost].
+	Style GateStyle
+	// User and Password log in to the proxy itself, if it wants that.
+	User, Password string
+}
+
+// GateStyle is how a [Gate] is told where to go. The host is followed by its
+// port, if that is not 21.
+type GateStyle int
+
+// The styles of gates.
+const (
+	// UserAtHost is "USER alice@ftp.example.org".
+	UserAtHost GateStyle = iota
+	// OpenHost is "OPEN ftp.example.org", then "USER alice".
+	OpenHost
+	// SiteHost is "SITE ftp.example.org", then "USER alice".
+	SiteHost
+)
+
+// check says what is wrong with a gate.
+func (g *Gate) check(o *Options) error {
+	if _, _, err := net.SplitHostPort(g.Addr); err != nil {
+		return fmt.Errorf("ftpclient: Gate.Addr is %q; want host:port: %w", g.Addr, err)
+	}
+	if g.Style < UserAtHost || g.Style > SiteHost {
+		return fmt.Errorf("ftpclient: Gate.Style is %d; want UserAtHost, OpenHost or SiteHost", g.Style)
+	}
+	if o.TLS == Implicit {
+		return errors.New("ftpclient: TLS is Implicit and a Gate is set, which has to read the login; want Explicit, under which it does, or another proxy")
+	}
+	return nil
+}
+
 // Charset translates names.
 type Charset interface {
 	Decode(wire string) string
@@ -179,8 +241,17 @@ func (o Options) check() (*Options, error) {
 			o.Password = "anonymous@"
 		}
 	}
-	// Said before anything is dialled, and in one place for all three.
-	for _, f := range []struct{ verb, arg string }{{"USER", o.User}, {"PASS", o.Password}, {"ACCT", o.Account}} {
+	// Said before anything is dialled, and in one place for all of them.
+	gate := Gate{}
+	if o.Gate != nil {
+		gate = *o.Gate
+		if err := gate.check(&o); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range []struct{ verb, arg string }{
+		{"USER", o.User}, {"PASS", o.Password}, {"ACCT", o.Account}, {"USER", gate.User}, {"PASS", gate.Password},
+	} {
 		if _, err := (ftp.Command{Verb: f.verb, Arg: f.arg}).Encode(); err != nil {
 			return nil, fmt.Errorf("ftpclient: %s: %w", f.verb, err)
 		}

@@ -20,10 +20,10 @@ import (
 // new TLS tickets are too) and each is given to the command that it answers.
 type session struct {
 	set         *Options
-	host        string // as dialled
+	host, port  string // as dialled
 	conn        net.Conn
 	raw         net.Conn   // under TLS
-	peer, local netip.Addr // not valid when a proxy is between
+	peer, local netip.Addr // not valid when a proxy is between and does not tell
 	in          *ftp.Reader
 	tls         *tickets // nil in clear text
 
@@ -60,10 +60,11 @@ const (
 	aborting         // ABOR
 )
 
-func newSession(set *Options, host string, c net.Conn) *session {
-	s := &session{set: set, host: host, conn: c, raw: c, in: ftp.NewReader(c), dead: make(chan struct{})}
-	_, plain := set.Dialer.(*net.Dialer)
-	if set.Dialer == nil || plain {
+func newSession(set *Options, host, port string, c net.Conn) *session {
+	s := &session{set: set, host: host, port: port, dead: make(chan struct{})}
+	if t, ok := c.(Tunnel); ok {
+		s.peer, c = t.Peer(), t.NetConn()
+	} else if set.direct() {
 		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 			s.peer = a.AddrPort().Addr().Unmap()
 		}
@@ -71,6 +72,7 @@ func newSession(set *Options, host string, c net.Conn) *session {
 			s.local = a.AddrPort().Addr().Unmap()
 		}
 	}
+	s.conn, s.raw, s.in = c, c, ftp.NewReader(c)
 	return s
 }
 

@@ -70,7 +70,7 @@ func FuzzDeliver(f *testing.F) {
 	f.Add([]byte{0, 1, 2}, []byte{15, 50, 42, 22})
 	codes := map[byte]int{10: 120, 15: 150, 20: 200, 22: 226, 25: 250, 42: 421, 46: 426, 50: 500, 55: 550}
 	f.Fuzz(func(t *testing.T, commands, replies []byte) {
-		s := newSession(&Options{}, "test", nopConn{})
+		s := newSession(&Options{}, "test", "21", nopConn{})
 		all := make([]*answer, 0, len(commands))
 		for _, c := range commands {
 			a := &answer{what: purpose(c % 3), begun: make(chan struct{}), done: make(chan struct{})}

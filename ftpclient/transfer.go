@@ -71,7 +71,7 @@ func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset in
 		}
 	}
 	if failed == nil {
-		return nil, fmt.Errorf("%v: no mode for data connections is possible: our own address is not known; set ActiveAddress or another Mode", cmd)
+		return nil, s.impossible(cmd)
 	}
 	return nil, failed
 }

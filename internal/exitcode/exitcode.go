@@ -19,6 +19,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
+	"towpath/ftpclient/proxy"
 	"towpath/internal/ftpurl"
 )
 
@@ -54,6 +55,7 @@ const (
 	Login           = 67  // the login was refused
 	DiskFull        = 70  // the server has no room
 	NotFound        = 78  // the file is not there
+	Proxy           = 97  // the proxy does not do what it is asked
 	Interrupted     = 130 // by SIGINT or SIGTERM
 )
 
@@ -227,6 +229,8 @@ func ofNet(err error) int {
 		return Resolve
 	case op != nil && op.Op == "dial":
 		return Connect
+	case is[*proxy.Error](err):
+		return Proxy
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Partial
 	case op != nil, errors.Is(err, ftpclient.ErrPoisoned), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):

@@ -15,6 +15,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/ftpclient/proxy"
 	"towpath/internal/ftpurl"
 )
 
@@ -43,6 +44,8 @@ func TestOf(t *testing.T) {
 		{"connection refused", dial(syscall.ECONNREFUSED), 7},
 		{"no answer to SYN", dial(os.ErrDeadlineExceeded), 28},
 		{"greeting 421", &ftp.Error{Reply: ftp.NewReply(421, "Too many.")}, 8},
+		{"proxy forbids", fmt.Errorf("dial h:21: %w", &proxy.Error{Proxy: "p:1080", Target: "h:21", Err: proxy.ReplyError(2)}), 97},
+		{"proxy out of reach", fmt.Errorf("proxy p:1080: %w", dial(syscall.ECONNREFUSED)), 7},
 		{"login", fmt.Errorf("login: %w", refusal("PASS", 530)), 67},
 		{"user", refusal("USER", 530), 67},
 
