@@ -107,7 +107,7 @@ func TestArrows(t *testing.T) {
 		}
 	}
 	// What thinks can be tested without a socket or a file.
-	for _, room := range []string{"ftp", "ftp/dialogue", "ftp/listing", "internal/transcript", "topology"} {
+	for _, room := range []string{"ftp", "ftp/dialogue", "ftp/listing", "internal/transcript", "topology", "doctor"} {
 		for _, p := range all[room] {
 			if p == "net" || p == "os" || p == "syscall" || strings.HasPrefix(p, "net/http") || strings.HasPrefix(p, "golang.org/x/sys") {
 				t.Errorf("%s imports %q, want it pure", room, p)

@@ -58,7 +58,7 @@ type Node struct {
 	Firewall []Rule `toml:"firewall,omitempty"`
 	// StrictlyReplies takes from the firewall what connection tracking calls
 	// "related": Firewall is asked also about connections that a helper has
-	// announced, and ICMP errors are dropped.
+	// announced, and about ICMP errors.
 	StrictlyReplies bool `toml:"strictly-replies,omitempty"`
 	// SourceNAT is asked in order for the first packet of a connection that
 	// leaves, unless a helper has announced it.

@@ -229,13 +229,20 @@ func (c *checker) duration(path string, d Duration) {
 }
 
 func (c *checker) programs(path string, n *Node) {
+	family := func(path string, a netip.Addr) {
+		if a.IsValid() && a.Is4() != c.n.Session.To.Addr().Is4() {
+			c.bad(path, "%v is not of the family of the session, to %v; want the same", a, c.n.Session.To)
+		}
+	}
 	if s := n.Server; s != nil {
+		family(path+".server.external", s.External)
 		c.ports(path+".server.passive", s.Passive)
 		if len(s.Passive) > 1 {
 			c.bad(path+".server.passive", "%q: want one range", s.Passive)
 		}
 	}
 	if cl := n.Client; cl != nil {
+		family(path+".client.external", cl.External)
 		c.ports(path+".client.active", cl.Active)
 		if len(cl.Active) > 1 {
 			c.bad(path+".client.active", "%q: want one range", cl.Active)
@@ -311,7 +318,7 @@ func (c *checker) session() {
 		c.bad("host", "no host has a server; want one with [host.server]")
 	}
 	switch {
-	case !s.To.IsValid() || s.To.Port() == 0:
+	case !s.To.IsValid() || s.To.Port() == 0 || s.To.Addr().Is4In6() || s.To.Addr().Zone() != "":
 		c.bad("session.to", "%v: want what the client dials, as in \"192.0.2.1:21\"", s.To)
 	case !slices.Contains([]Lines{"", Whole, Split, Joined, BareLF}, s.Lines):
 		c.bad("session.lines", "%q: want whole, split, joined or bare-lf", s.Lines)

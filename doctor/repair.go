@@ -1,0 +1,573 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"towpath/topology"
+)
+
+// Repair is changes that go together.
+type Repair struct {
+	Changes []Change `json:"changes"`
+	// Result is what becomes of a remedy that is useless, or of one that costs
+	// something; empty if there is nothing to add.
+	Result string `json:"result,omitempty"`
+}
+
+// Change is one thing to do.
+type Change struct {
+	// ID says what kind of change it is: mode, alg, gateway, clear-again,
+	// forward, allow, external, …
+	ID string `json:"id"`
+	// Node is where it is done.
+	Node string `json:"node,omitempty"`
+	Text string `json:"text"`
+}
+
+// String tells all changes in a sentence.
+func (r Repair) String() string {
+	var texts []string
+	for _, c := range r.Changes {
+		texts = append(texts, c.Text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// move is a change, and what it does to a network.
+type move struct {
+	Change
+	apply func(*topology.Network)
+}
+
+// given is the range that repairs give to those who have none.
+var given = topology.Range(50000, 50009)
+
+const (
+	maxChanges = 6   // a repair with more is none
+	maxTried   = 200 // networks, for one verdict
+	maxRepairs = 6
+)
+
+// repairs finds the smallest sets of changes that make a mode work. It asks the
+// cause of each failure what would remove it, changes the network so, and
+// predicts again: breadth first, so that the small ones are found first.
+func repairs(n *topology.Network, v Verdict) []Repair {
+	var found []Repair
+	if r, ok := otherMode(n, v.Mode); ok {
+		found = append(found, r)
+	}
+	type state struct {
+		net     *topology.Network
+		verdict Verdict
+		done    []Change
+	}
+	queue := []state{{n, v, nil}}
+	seen := map[string]bool{}
+	for tried := 0; len(queue) > 0 && tried < maxTried && len(found) < maxRepairs; {
+		s := queue[0]
+		queue = queue[1:]
+		if covered(found, s.done) {
+			continue
+		}
+		for _, m := range moves(s.net, s.verdict) {
+			done := append(slices.Clone(s.done), m.Change)
+			if k := key(done); seen[k] || covered(found, done) {
+				continue
+			} else {
+				seen[k] = true
+			}
+			changed := s.net.Clone()
+			m.apply(changed)
+			if changed.Validate() != nil {
+				continue // it does not fit together
+			}
+			tried++
+			again := judge(changed, v.Mode)
+			switch {
+			case again.Works:
+				found = append(found, Repair{Changes: done, Result: prices[m.ID]})
+			case len(done) < maxChanges:
+				queue = append(queue, state{changed, again, done})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Repair) int {
+		return rank(a) - rank(b)
+	})
+	return found[:min(len(found), maxRepairs)]
+}
+
+// prices are what some changes cost.
+var prices = map[string]string{
+	"clear-again": "The control connection is readable to everybody from then on.",
+	"foreign":     "This opens the door to bounce attacks.",
+}
+
+// rank puts the small first, and among them what costs nothing.
+func rank(r Repair) int {
+	n := 10 * len(r.Changes)
+	for _, c := range r.Changes {
+		if prices[c.ID] != "" {
+			n += 5
+		}
+	}
+	if r.Changes[0].ID == "mode" {
+		n = 0
+	}
+	return n
+}
+
+func key(done []Change) string {
+	var k []string
+	for _, c := range done {
+		k = append(k, c.ID+" "+c.Node+" "+c.Text)
+	}
+	slices.Sort(k)
+	return strings.Join(k, "\n")
+}
+
+// covered says whether changes contain a repair that was found already.
+func covered(found []Repair, done []Change) bool {
+	return slices.ContainsFunc(found, func(r Repair) bool {
+		return !slices.ContainsFunc(r.Changes, func(c Change) bool { return !slices.Contains(done, c) })
+	})
+}
+
+// otherMode names the modes that work as things stand.
+func otherMode(n *topology.Network, not Mode) (Repair, bool) {
+	var work []string
+	for _, m := range Modes {
+		if m != not && (m.family() == 0 || n.Session.To.Addr().Is4()) && judge(n, m).Works {
+			work = append(work, string(m))
+		}
+	}
+	if len(work) == 0 {
+		return Repair{}, false
+	}
+	return Repair{Changes: []Change{{ID: "mode", Node: n.Session.From, Text: "use " + strings.Join(work, " or ")}}}, true
+}
+
+// moves are the changes that could remove the cause of a verdict.
+func moves(n *topology.Network, v Verdict) []move {
+	o := v.outcome
+	var all []move
+	add := func(m ...move) { all = append(all, m...) }
+	if o.control {
+		switch v.Cause {
+		case CauseFirewall:
+			add(o.allow(n, v))
+		case CauseNotForwarded:
+			add(o.forward(n, v)...)
+		case CauseStrays:
+			add(o.sourceNAT(n)...)
+		}
+		return all
+	}
+	named := o.told != nil && v.Mode != EPSV
+	switch v.Cause {
+	case CauseFirewall:
+		add(o.allow(n, v))
+		if o.peered(v) {
+			break
+		}
+		fallthrough // it goes to an address that is not known there
+	case CauseInside, CauseRoute:
+		if named {
+			add(o.external(v))
+		}
+	case CauseMismatch:
+		if v.Hop == o.link.at.Name {
+			add(o.external(v))
+		}
+	case CauseNotForwarded:
+		add(o.forward(n, v)...)
+	case CauseStrays:
+		add(o.sourceNAT(n)...)
+	case CauseStranger:
+		add(o.oneAddress(n)...)
+		add(o.external(v))
+		add(o.sourceNAT(n)...)
+	case CauseOtherServer:
+		add(sticky(n, v.Hop)...)
+	case CauseForgotten:
+		add(patience(n, o)...)
+		return all
+	case CauseStall:
+		add(move{
+			Change{ID: "lines", Text: "send each announcement in one segment, ended by CRLF"},
+			func(n *topology.Network) { n.Session.Lines = topology.Whole },
+		})
+	case CauseFamily:
+		return nil
+	}
+	add(o.helpers(n, v)...)
+	return all
+}
+
+// peered says whether the data connection goes to the address that the control
+// connection has there too.
+func (o *outcome) peered(v Verdict) bool {
+	if v.Mode.active() {
+		return o.dialled.Addr() == o.link.far.src.Addr()
+	}
+	return o.dialled.Addr() == o.link.near.dst.Addr()
+}
+
+// listening makes sure that the listener of a mode has a range of its own, and
+// returns it with the words to be said about it.
+func listening(v Verdict, n *topology.Network) (topology.Ports, string, func(*topology.Network)) {
+	if v.outcome.control {
+		return topology.Port(v.outcome.dialled.Port()), "", func(*topology.Network) {}
+	}
+	name := n.Session.From
+	if !v.Mode.active() {
+		name = v.outcome.link.at.Name
+	}
+	node := n.Node(name)
+	ports := given
+	switch {
+	case v.Mode.active() && len(node.Client.Active) > 0:
+		return node.Client.Active, "", func(*topology.Network) {}
+	case !v.Mode.active() && len(node.Server.Passive) > 0:
+		return node.Server.Passive, "", func(*topology.Network) {}
+	case v.Mode.active():
+		return ports, fmt.Sprintf("let the client listen on %v only, and ", ports),
+			func(n *topology.Network) { n.Node(name).Client.Active = ports }
+	}
+	return ports, fmt.Sprintf("let the server listen on %v only, and ", ports),
+		func(n *topology.Network) { n.Node(name).Server.Passive = ports }
+}
+
+// host is a prefix of one address.
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// allow opens the firewall that dropped the packet.
+func (o *outcome) allow(n *topology.Network, v Verdict) move {
+	ports, words, give := listening(v, n)
+	f := o.fate
+	rule := topology.Rule{In: f.in, Out: f.out, To: host(f.last.dst.Addr()), Ports: ports, Do: topology.Accept}
+	from := ""
+	if v.Mode.active() && !o.control {
+		rule.From = host(f.last.src.Addr())
+		from = fmt.Sprintf(" from %v", f.last.src.Addr())
+	}
+	name := f.at.Name
+	return move{
+		Change{
+			ID: "allow", Node: name,
+			Text: fmt.Sprintf("%sallow new connections%s to %v ports %v on %s", words, from, f.last.dst.Addr(), ports, name),
+		},
+		func(n *topology.Network) {
+			give(n)
+			node := n.Node(name)
+			node.Firewall = slices.Insert(node.Firewall, 0, rule)
+		},
+	}
+}
+
+// forward forwards the range on the NAT that did not know where to send it.
+func (o *outcome) forward(n *topology.Network, v Verdict) []move {
+	ports, words, give := listening(v, n)
+	f := o.fate
+	var to netip.Addr
+	if fl := o.controlFlow(f.at); fl != nil && !o.control {
+		to = fl.leaves(forth).dst.Addr()
+		if v.Mode.active() {
+			to = fl.arrives[forth].src.Addr()
+		}
+	} else if o.control {
+		to = onlyServer(n)
+	}
+	if !to.IsValid() || f.at.Has(to) || f.in == "" {
+		return nil
+	}
+	rule := topology.Forward{In: f.in, Address: f.came.dst.Addr(), Ports: ports, To: []netip.Addr{to}}
+	name := f.at.Name
+	return []move{{
+		Change{ID: "forward", Node: name, Text: fmt.Sprintf("%sforward ports %v of %v on %s to %v, to the same numbers", words, ports, rule.Address, name, to)},
+		func(n *topology.Network) {
+			give(n)
+			node := n.Node(name)
+			node.Forwards = slices.Insert(node.Forwards, 0, rule)
+		},
+	}}
+}
+
+// onlyServer is the address of the server, if there is one alone.
+func onlyServer(n *topology.Network) netip.Addr {
+	var found netip.Addr
+	for _, h := range n.Hosts {
+		if h.Server == nil || len(h.Interfaces) == 0 {
+			continue
+		}
+		if found.IsValid() {
+			return netip.Addr{}
+		}
+		found = h.Interfaces[0].Addresses[0].Addr()
+	}
+	return found
+}
+
+// external lets the listener name the address by which the other end knows it.
+func (o *outcome) external(v Verdict) move {
+	if v.Mode.active() {
+		a, name := o.link.far.src.Addr(), o.link.near.src.Addr()
+		client := o.world.net.Session.From
+		return move{
+			Change{ID: "external", Node: client, Text: fmt.Sprintf("let the client announce %v in place of %v", a, name)},
+			func(n *topology.Network) { n.Node(client).Client.External = a },
+		}
+	}
+	a, server := o.link.near.dst.Addr(), o.link.at.Name
+	return move{
+		Change{ID: "external", Node: server, Text: fmt.Sprintf("tell %s its external address %v, for 227", server, a)},
+		func(n *topology.Network) { n.Node(server).Server.External = a },
+	}
+}
+
+// sourceNAT lets answers come back through the routers that the packet passed.
+func (o *outcome) sourceNAT(n *topology.Network) []move {
+	var all []move
+	for _, s := range o.steps {
+		m := o.world.machine(s.Node)
+		if !m.router || s.Node == o.fate.at.Name || len(m.Forwards)+len(m.SourceNAT) == 0 {
+			continue
+		}
+		name, src := s.Node, s.From
+		dst := s.To
+		if fl, w := m.lookup(tuple{s.From, s.To}); fl != nil {
+			dst = fl.leaves(w).dst
+		}
+		out, _, _ := m.route(dst.Addr())
+		if out == "" {
+			continue
+		}
+		rule := topology.SourceNAT{Out: out, From: host(src.Addr()).Masked()}
+		for _, i := range m.Interfaces {
+			for _, p := range i.Addresses {
+				if p.Contains(src.Addr()) {
+					rule.From = p.Masked()
+				}
+			}
+		}
+		all = append(all, move{
+			Change{ID: "source-nat", Node: name, Text: fmt.Sprintf("give connections from %v that leave %s by %s its own address (source NAT)", rule.From, name, out)},
+			func(n *topology.Network) { n.Node(name).SourceNAT = append(n.Node(name).SourceNAT, rule) },
+		})
+	}
+	return all
+}
+
+// oneAddress takes the second public address from source NAT.
+func (o *outcome) oneAddress(n *topology.Network) []move {
+	var all []move
+	for _, r := range n.Routers {
+		if len(r.SourceNAT) == 0 || len(r.SourceNAT) == 1 && len(r.SourceNAT[0].Addresses) < 2 {
+			continue
+		}
+		name := r.Name
+		all = append(all, move{
+			Change{ID: "one-address", Node: name, Text: "give all connections of a client the same public address on " + name},
+			func(n *topology.Network) {
+				nat := n.Node(name).SourceNAT
+				for i := range nat {
+					nat[i].Addresses = nat[i].Addresses[:min(1, len(nat[i].Addresses))]
+					if nat[i].Out == nat[0].Out && len(nat[0].Addresses) > 0 {
+						nat[i].Addresses = nat[0].Addresses[:1]
+					}
+				}
+			},
+		})
+	}
+	return all
+}
+
+// sticky lets a balancer send all connections of a client to one server.
+func sticky(n *topology.Network, _ string) []move {
+	var all []move
+	for _, r := range n.Routers {
+		if !slices.ContainsFunc(r.Forwards, func(f topology.Forward) bool { return len(f.To) > 1 && !f.Sticky }) {
+			continue
+		}
+		name := r.Name
+		all = append(all, move{
+			Change{ID: "sticky", Node: name, Text: "let " + name + " send all connections of one client to the same server"},
+			func(n *topology.Network) {
+				for i := range n.Node(name).Forwards {
+					n.Node(name).Forwards[i].Sticky = true
+				}
+			},
+		})
+	}
+	return all
+}
+
+// patience keeps the control connection in the memory of the routers.
+func patience(n *topology.Network, o *outcome) []move {
+	shortest := topology.Duration(0)
+	var names []string
+	for _, m := range n.Nodes() {
+		if m.Idle == 0 || m.Idle >= n.Session.Transfer {
+			continue
+		}
+		names = append(names, m.Name)
+		if shortest == 0 || m.Idle < shortest {
+			shortest = m.Idle
+		}
+	}
+	if shortest == 0 {
+		return nil
+	}
+	each, longer := shortest/3, 2*n.Session.Transfer
+	return []move{
+		{
+			Change{ID: "keep-alive", Node: n.Session.From, Text: fmt.Sprintf("send a TCP keep-alive on the control connection each %v", each)},
+			func(n *topology.Network) { n.Session.KeepAlive = each },
+		},
+		{
+			Change{ID: "idle", Node: o.hop, Text: fmt.Sprintf("let %s remember idle connections for %v", strings.Join(names, " and "), longer)},
+			func(n *topology.Network) {
+				for _, name := range names {
+					n.Node(name).Idle = longer
+				}
+			},
+		},
+	}
+}
+
+// helpers puts somebody who reads announcements where the control connection is
+// translated or filtered, and lets him read.
+func (o *outcome) helpers(n *topology.Network, v Verdict) []move {
+	var places []string
+	for _, s := range o.link.steps {
+		m := o.world.machine(s.Node)
+		if m.Stateful() && m.router {
+			places = append(places, s.Node)
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	where := strings.Join(places, " and ")
+	put := func(kind topology.ALGKind, tls bool) func(*topology.Network) {
+		return func(n *topology.Network) {
+			for _, name := range places {
+				port := n.Session.To.Port()
+				if fl := o.controlFlow(o.world.machine(name)); fl != nil {
+					port = fl.arrives[forth].dst.Port()
+				}
+				n.Node(name).ALG = &topology.ALG{Kind: kind, Ports: topology.Port(port), TerminateTLS: tls}
+			}
+		}
+	}
+	var all []move
+	clear := !n.Session.TLS || n.Session.ClearAgain
+	complete := !slices.ContainsFunc(places, func(name string) bool {
+		a := n.Node(name).ALG
+		return a == nil || v.ALG == OtherPort
+	})
+	if clear && !complete {
+		all = append(all, move{
+			Change{ID: "alg", Node: where, Text: fmt.Sprintf("switch on the FTP helper of %s for port %d", where, n.Session.To.Port())},
+			put(topology.Kernel, false),
+		})
+	}
+	if v.ALG == Blind {
+		all = append(all, move{
+			Change{ID: "clear-again", Node: n.Session.From, Text: "let the client send CCC after the login, so that the ALG can read again"},
+			func(n *topology.Network) { n.Session.ClearAgain = true },
+		})
+	}
+	if v.ALG == OtherAddress && !v.Mode.active() {
+		server := o.link.at.Name
+		all = append(all, move{
+			Change{ID: "no-external", Node: server, Text: fmt.Sprintf("take the external address from %s: the ALG puts in the right one", server)},
+			func(n *topology.Network) { n.Node(server).Server.External = netip.Addr{} },
+		})
+	}
+	if !clear || v.ALG != "" || v.Cause == CauseStall {
+		text := "put a gateway on " + where
+		if !clear {
+			text += " that terminates TLS"
+		}
+		all = append(all, move{Change{ID: "gateway", Node: where, Text: text}, put(topology.Gateway, !clear)})
+	}
+	if n2 := related(n, places); n2 != "" && len(o.helped()) > 0 {
+		all = append(all, move{
+			Change{ID: "related", Node: n2, Text: "let the firewall of " + n2 + " accept what is related, not replies alone"},
+			func(n *topology.Network) { n.Node(n2).StrictlyReplies = false },
+		})
+	}
+	return all
+}
+
+func (o *outcome) helped() []string {
+	if o.told == nil {
+		return nil
+	}
+	return o.told.helped
+}
+
+// related names a router whose firewall does not let in what its helper
+// announces.
+func related(n *topology.Network, places []string) string {
+	for _, name := range places {
+		if n.Node(name).StrictlyReplies {
+			return name
+		}
+	}
+	return ""
+}
+
+// useless tries what forums tell people to do.
+func useless(n *topology.Network, v Verdict) []Repair {
+	if v.outcome.control || v.Cause == CauseForgotten || v.Cause == CauseFamily || v.Cause == CauseStall {
+		return nil
+	}
+	var all []Repair
+	try := func(c Change, apply func(*topology.Network), why string) {
+		changed := n.Clone()
+		apply(changed)
+		if changed.Validate() != nil {
+			return
+		}
+		if again := judge(changed, v.Mode); !again.Works {
+			all = append(all, Repair{Changes: []Change{c}, Result: why + " Still: " + again.Why})
+		}
+	}
+	o := v.outcome
+	for _, s := range o.link.steps {
+		m := o.world.machine(s.Node)
+		fl := o.controlFlow(m)
+		if !m.router || fl == nil || !fl.translated() {
+			continue
+		}
+		name, public := s.Node, fl.arrives[back].dst.Addr()
+		to, who := fl.arrives[forth].src.Addr(), "client"
+		why := "Port 20 is where the server connects from. Nobody sends anything to port 20 of the client: the connection goes to the port that the client announces."
+		if !v.Mode.active() {
+			public, to, who = fl.arrives[forth].dst.Addr(), fl.arrives[back].src.Addr(), "server"
+			why = "Port 20 has no part in passive mode: the connection goes to the port that the server announces."
+		}
+		if !m.Has(public) {
+			continue
+		}
+		rule := topology.Forward{Address: public, Ports: topology.Port(20), To: []netip.Addr{to}}
+		try(Change{ID: "forward-20", Node: name, Text: fmt.Sprintf("forward port 20 on %s to the %s", name, who)},
+			func(n *topology.Network) {
+				node := n.Node(name)
+				node.Forwards = slices.Insert(node.Forwards, 0, rule)
+				node.Firewall = slices.Insert(node.Firewall, 0, topology.Rule{Ports: topology.Port(20), Do: topology.Accept})
+			}, why)
+	}
+	if v.Cause == CauseMismatch && v.Hop == o.link.at.Name {
+		server := v.Hop
+		try(Change{ID: "foreign", Node: server, Text: "let the server take any address (port_promiscuous)"},
+			func(n *topology.Network) { n.Node(server).Server.AllowForeign = true },
+			"It opens the door to bounce attacks, and the server then connects to an address that only the inside knows.")
+	}
+	return all
+}
