@@ -31,6 +31,7 @@ type session struct {
 	kind     byte   // the TYPE in force, 0: not known
 	hash     string // what OPTS HASH has chosen
 	home     string // what PWD said, "" if not asked
+	silent   bool   // about downloads that are closed; see settle
 
 	writing sync.Mutex // held while a command is queued and written
 
@@ -276,11 +277,16 @@ func (s *session) soon(a *answer) bool {
 	}
 }
 
-// forgive strikes from the queue what will not be answered any more.
-func (s *session) forgive(a *answer) {
+// forgive strikes from the queue what will not be answered any more, and tells
+// whether it was there.
+func (s *session) forgive(a *answer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue = slices.DeleteFunc(s.queue, func(b *answer) bool { return a == b })
+	i := slices.Index(s.queue, a)
+	if i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+	return i >= 0
 }
 
 // do sends a command and returns its final reply, which is an error unless it

@@ -502,20 +502,21 @@ func (t *transfer) abort() {
 //
 // Pure-FTPd says nothing when a download is closed, and answers the ABOR that
 // follows by one reply, where others give two. So there is a NOOP behind it: all
-// that is owed comes before the answer to that.
+// that is owed comes before the answer to that. A server that was found silent
+// once is not waited for again.
 func (t *transfer) settle() error {
 	s, ctx := t.s, context.Background()
-	if !s.soon(t.answer) {
+	if s.silent || !s.soon(t.answer) {
 		t.abort()
 	}
 	r, err := s.final(ctx, t.answer, settleFor)
 	if err != nil {
 		return err
 	}
-	if t.aborted != nil && !s.soon(t.aborted) {
+	if t.aborted != nil && (s.silent || !s.soon(t.aborted)) {
 		if mark, err := s.put(ftp.Command{Verb: "NOOP"}, keeping); err == nil {
 			if _, err = s.final(ctx, mark, settleFor); err == nil {
-				s.forgive(t.aborted)
+				s.silent = s.forgive(t.aborted)
 			}
 		}
 	}
