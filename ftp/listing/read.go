@@ -93,12 +93,19 @@ func (e *LineError) Error() string {
 	return fmt.Sprintf("%s: %.200q: want %s", where, e.Text, e.Want)
 }
 
+// maxIdle is how much of a listing may bring nothing: blank lines, headings, or
+// one line that does not end. Without it a server could keep a reader for ever
+// that never hears of it.
+const maxIdle = 1 << 20
+
+var errIdle = fmt.Errorf("no entry within %d bytes", maxIdle)
+
 // Read yields the entries of a listing as they come in, in bounded memory.
 //
 // A line that cannot be read is yielded as *[LineError], with a zero Entry, in
-// its place; reading goes on behind it. Any other error is r's own, is yielded
-// last, and means that the listing is not complete; the line that it cut is
-// not yielded.
+// its place; reading goes on behind it. Any other error is r's own, or tells
+// that no entry has come within 1 MiB, is yielded last, and means that the
+// listing is not complete; the line that it cut is not yielded.
 func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		maxLine := o.MaxLine
@@ -108,8 +115,13 @@ func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
 		in := bufio.NewReaderSize(r, maxLine+len("\r\n"))
 		l := newReading(o)
 		var held heldLine
+		idle := 0
 		for n := 1; ; n++ {
-			text, long, err := readLine(in)
+			text, took, err := readLine(in)
+			long := took > in.Size()
+			if idle += took; err == nil && idle > maxIdle {
+				err = errIdle
+			}
 			if err != nil && err != io.EOF {
 				if held.flush(yield) {
 					yield(Entry{}, fmt.Errorf("listing line %d: %w", n, err))
@@ -133,12 +145,15 @@ func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
 			if !held.flush(yield) {
 				return
 			}
+			if !long && l.noise(text) {
+				continue
+			}
+			idle = 0
 			switch {
 			case long:
 				if !yield(Entry{}, &LineError{n, text, fmt.Sprintf("at most %d bytes", maxLine)}) {
 					return
 				}
-			case l.noise(text):
 			case l.may(VMS) && vmsNameOnly(text):
 				held = heldLine{n, text, l.want()}
 			default:
@@ -176,20 +191,24 @@ func Parse(line string, o Options) (Entry, error) {
 	return Entry{}, &LineError{Text: text, Want: l.want()}
 }
 
-// readLine returns the next line without CR and LF, and whether it was longer
-// than the buffer of in; then it is the beginning of the line. The last line
-// may lack its end; io.EOF comes with an empty line.
-func readLine(in *bufio.Reader) (text string, long bool, err error) {
+// readLine returns the next line without CR and LF, and how many bytes it took.
+// Of a line longer than the buffer of in it is the beginning. The last line may
+// lack its end; io.EOF comes with an empty line.
+func readLine(in *bufio.Reader) (text string, took int, err error) {
 	b, err := in.ReadSlice('\n')
 	text = strings.TrimRight(string(b), "\r\n")
+	took = len(b)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		long = true
-		_, err = in.ReadSlice('\n')
+		if took > maxIdle {
+			return text, took, errIdle
+		}
+		b, err = in.ReadSlice('\n')
+		took += len(b)
 	}
-	if err == io.EOF && (len(b) > 0 || long) {
+	if err == io.EOF && took > 0 {
 		err = nil
 	}
-	return text, long, err
+	return text, took, err
 }
 
 // heldLine is the first half of a VMS entry that the server broke in two

@@ -671,3 +671,30 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// TestReadIdle: what brings nothing has an end, and what brings something has
+// none.
+func TestReadIdle(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"x", "\r\n", "total 0\r\n"} {
+		endless := strings.NewReader(strings.Repeat(text, 2<<20))
+		var last error
+		for e, err := range Read(endless, Options{}) {
+			if last = err; err == nil {
+				t.Fatalf("%q gives %+v", text, e)
+			}
+		}
+		if !errors.Is(last, errIdle) || endless.Len() == 0 {
+			t.Errorf("%q ends with %v, and %d bytes are unread", text, last, endless.Len())
+		}
+	}
+	n := 0
+	for _, err := range Read(strings.NewReader(strings.Repeat("\r\n\r\n-rw-r--r-- 1 u g 1 Jan 1 2020 f\r\n", 50_000)), Options{}) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 50_000 {
+		t.Errorf("%d entries", n)
+	}
+}
