@@ -45,6 +45,16 @@ type clientFlags struct {
 	retry                      int
 	charset                    string
 	trace, silent, json        bool
+
+	taken string // letters that the verb uses otherwise
+}
+
+// letter is a short flag, or none if the verb needs it for something else.
+func (v *clientFlags) letter(l string) string {
+	if strings.Contains(v.taken, l) {
+		return ""
+	}
+	return l
 }
 
 // clientCommand makes a verb of the client. What is wrong with its command line
@@ -100,12 +110,12 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.BoolVarP(&v.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&v.ipv6, "ipv6", "6", false, "use IPv6 only")
 	f.StringVarP(&v.iface, "interface", "s", "", "connect from this local `ADDRESS`")
-	f.Uint16VarP(&v.port, "port", "P", 0, "`PORT` of URLs that name none (default 21; 990 for ftps)")
+	f.Uint16VarP(&v.port, "port", v.letter("P"), 0, "`PORT` of URLs that name none (default 21; 990 for ftps)")
 	f.BoolVarP(&v.anonymous, "anonymous", "a", false, "log in as anonymous, whatever .netrc says")
 	f.StringVar(&v.user, "user", "", "log in as `NAME[:PASSWORD]`; others on this machine may see it")
 	f.StringVar(&v.account, "account", "", "`ACCOUNT` for servers that ask for one")
 	f.StringVarP(&v.netrc, "netrc-file", "N", "", "take logins from `FILE` (default $NETRC or ~/.netrc)")
-	f.BoolVarP(&v.noNetrc, "no-netrc", "n", false, "take no logins from any file")
+	f.BoolVarP(&v.noNetrc, "no-netrc", v.letter("n"), false, "take no logins from any file")
 	f.StringVar(&v.tls, "tls", "", "TLS for ftp:// URLs: `off|try|require`, where try goes on in clear text if it is refused")
 	f.BoolVar(&v.sslReqd, "ssl-reqd", false, "the same as --tls=require")
 	f.BoolVar(&v.sslCCC, "ftp-ssl-ccc", false, "end TLS on the control connection behind the login, for a NAT that must read it: names go in clear text, data does not")

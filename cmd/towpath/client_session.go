@@ -188,9 +188,29 @@ func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, er
 	if c := s.open[key]; c != nil {
 		return c, c.Reconnect(ctx)
 	}
+	c, _, err := s.dial(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	s.open[key] = c
+	return c, nil
+}
+
+// pool returns up to n sessions for a URL. Whoever gets it closes it.
+func (s *visit) pool(ctx context.Context, u ftpurl.URL, n int) (*ftpclient.Pool, error) {
+	c, o, err := s.dial(ctx, u) // what --tls=try comes to is found out once
+	if err != nil {
+		return nil, err
+	}
+	_ = c.Close() // it has done nothing
+	return ftpclient.NewPool(u.Addr(), o, n)
+}
+
+// dial opens a session for a URL, and returns the options that it took.
+func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpclient.Options, error) {
 	o := s.options
 	if err := s.login(&o, u); err != nil {
-		return nil, err
+		return nil, o, err
 	}
 	want := s.tls
 	if s.sslReqd {
@@ -203,7 +223,7 @@ func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, er
 		o.TLS = ftpclient.Explicit
 	}
 	if o.ClearControl = s.sslCCC; s.sslCCC && o.TLS == ftpclient.Plain {
-		return nil, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
+		return nil, o, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
 	}
 	c, err := ftpclient.Dial(ctx, u.Addr(), o)
 	if errors.Is(err, ftpclient.ErrNoTLS) && want == "try" && u.Scheme == ftpurl.FTP {
@@ -212,10 +232,9 @@ func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, er
 		c, err = ftpclient.Dial(ctx, u.Addr(), o)
 	}
 	if err != nil {
-		return nil, hinted(err, u)
+		return nil, o, hinted(err, u)
 	}
-	s.open[key] = c
-	return c, nil
+	return c, o, nil
 }
 
 // login finds out who we are: by the URL and --user, the .netrc, or asking.

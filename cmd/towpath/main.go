@@ -56,6 +56,7 @@ func rootCommand() *cobra.Command {
 
   towpath get ftp://ftp.example.org/pub/sea.iso
   towpath ls -l ftps://alice@ftp.example.org/
+  towpath mirror ftp://ftp.example.org/pub/ pub
   towpath serve                      serve the current directory, with a password made up for you
   towpath serve /srv/ftp --anonymous --read-only
   towpath account add alice          keep accounts in a file
@@ -74,7 +75,7 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(c)
 	}
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(),
-		mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), versionCommand())
+		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), versionCommand())
 	return root
 }
 

@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ type comparison struct {
 	dir         *dir
 	have, there []entry           // sorted by name
 	moving      map[string]bool   // files that come or go
+	below       []*dir            // directories that come next
 	folded      map[string]string // those that were taken, for twin
 	all         map[string]string // and all of the source, for alias
 }
@@ -98,7 +100,7 @@ func (c *comparison) directory(p string, e, to entry) {
 	}
 	d := &dir{path: p, up: c.dir, depth: c.dir.depth + 1, entry: e, fresh: to.name == ""}
 	if d.depth > c.o.MaxDepth {
-		c.fail(p, fmt.Errorf("%s: more than %d directories deep; does a link lead back?", p, c.o.MaxDepth))
+		c.fail(p, about(p, "more than %d directories deep; does a link lead back?", c.o.MaxDepth))
 		return
 	}
 	for above := c.dir; above != nil && e.unique != ""; above = above.up {
@@ -111,7 +113,7 @@ func (c *comparison) directory(p string, e, to entry) {
 		if c.looking && d.fresh {
 			return
 		}
-		c.enter(d)
+		c.below = append(c.below, d)
 		return
 	}
 	c.inTheWay(p, to, func() { d.fresh = true; c.enter(d) })
@@ -263,7 +265,7 @@ func (c *comparison) link(p string, e, to entry) {
 	case e.target == "":
 		c.skip(p, "it is a symbolic link, and the server does not say where it leads")
 	case !inside(p, e.target):
-		c.fail(p, fmt.Errorf("%s: a link that leads out of the target, to %q, was refused", p, e.target))
+		c.fail(p, about(p, "a link that leads out of the target, to %q, was refused", e.target))
 	case to.kind == listing.Link && to.target == e.target:
 		c.unchanged()
 	default:
@@ -294,12 +296,12 @@ func (c *comparison) inTheWay(p string, to entry, then func()) {
 		what = "a directory"
 	}
 	if !c.o.Delete {
-		c.fail(p, fmt.Errorf("%s: %s is in its place; Delete (--delete) removes it", p, what))
+		c.fail(p, about(p, "%s is in its place; Delete (--delete) removes it", what))
 		return
 	}
 	if c.o.DeleteFirst && !c.looking {
 		if !c.o.DryRun { // it should have gone
-			c.fail(p, fmt.Errorf("%s: %s is in its place and was not removed", p, what))
+			c.fail(p, about(p, "%s is in its place and was not removed", what))
 			return
 		}
 		then()
@@ -315,7 +317,7 @@ func (c *comparison) inTheWay(p string, to entry, then func()) {
 	c.after = append(c.after, func() {
 		defer c.leave(d)
 		if c.kept[p] {
-			c.fail(p, fmt.Errorf("%s: %s is in its place and was not removed", p, what))
+			c.fail(p, about(p, "%s is in its place and was not removed", what))
 			return
 		}
 		then()
@@ -368,10 +370,15 @@ func (c *comparison) condemn(p string, to entry) {
 	}
 	if c.dir.depth >= c.o.MaxDepth {
 		c.keep(p)
-		c.fail(p, fmt.Errorf("%s: more than %d directories deep; it is not deleted", p, c.o.MaxDepth))
+		c.fail(p, about(p, "more than %d directories deep; it is not deleted", c.o.MaxDepth))
 		return
 	}
-	c.enter(&dir{path: p, up: c.dir, depth: c.dir.depth + 1, entry: to, purge: true})
+	c.below = append(c.below, &dir{path: p, up: c.dir, depth: c.dir.depth + 1, entry: to, purge: true})
+}
+
+// about is an error that is about a path.
+func about(p, format string, a ...any) error {
+	return &fs.PathError{Op: "mirror", Path: p, Err: fmt.Errorf(format, a...)}
 }
 
 // has finds a name among sorted entries.

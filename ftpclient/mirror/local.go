@@ -145,7 +145,7 @@ func (l *local) follow(_ context.Context, d *dir, e entry) (entry, error) {
 	}
 	for above := d; above != nil && info.IsDir(); above = above.up {
 		if i, err := os.Stat(l.full(above.path)); err == nil && os.SameFile(i, info) {
-			return e, fmt.Errorf("%s: the link leads to a directory that it is in", d.below(e.name))
+			return e, about(d.below(e.name), "the link leads to a directory that it is in")
 		}
 	}
 	return ofInfo(e.name, info), nil

@@ -18,8 +18,6 @@ package mirror
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"towpath/ftpclient"
@@ -95,10 +93,8 @@ type Options struct {
 	Failed  func(path string, err error)
 	Skipped func(path, why string)
 
-	// Writer and Reader, if set, stand between the network and a file, to
-	// limit the rate, say. Without them the kernel may move the bytes.
-	Writer func(ctx context.Context, f *os.File) io.Writer
-	Reader func(ctx context.Context, f *os.File) io.Reader
+	// Limiter, if set, is what bytes of all transfers together wait for.
+	Limiter ftpclient.Limiter
 }
 
 // Watcher follows one step.

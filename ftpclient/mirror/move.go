@@ -55,20 +55,28 @@ func (s *server) get(ctx context.Context, c *ftpclient.Client, t *task, f *os.Fi
 	if at > 0 && at == t.from.size && !s.o.Verify {
 		return 0, nil
 	}
-	options := []ftpclient.GetOption{ftpclient.Progress(w.Moved)}
+	var options []ftpclient.GetOption
+	for _, o := range s.options(at, w) {
+		options = append(options, o)
+	}
+	return c.Get(ctx, s.at(t.step.Path), f, options...)
+}
+
+// options are those of both directions.
+func (s *server) options(at int64, w Watcher) []ftpclient.TransferOption {
+	o := []ftpclient.TransferOption{ftpclient.Progress(w.Moved)}
 	switch {
 	case s.o.Verify && at > 0:
-		options = append(options, ftpclient.Verify(), ftpclient.Resume())
+		o = append(o, ftpclient.Verify(), ftpclient.Resume())
 	case s.o.Verify:
-		options = append(options, ftpclient.Verify())
+		o = append(o, ftpclient.Verify())
 	case at > 0:
-		options = append(options, ftpclient.From(at))
+		o = append(o, ftpclient.From(at))
 	}
-	out := io.Writer(f)
-	if s.o.Writer != nil {
-		out = s.o.Writer(ctx, f)
+	if s.o.Limiter != nil {
+		o = append(o, ftpclient.Limited(s.o.Limiter))
 	}
-	return c.Get(ctx, s.at(t.step.Path), out, options...)
+	return o
 }
 
 // put is one attempt to move a file up.
@@ -85,21 +93,12 @@ func (s *server) put(ctx context.Context, c *ftpclient.Client, t *task, f *os.Fi
 		return err
 	}
 	w.Here(at)
-	options := []ftpclient.PutOption{ftpclient.Progress(w.Moved)}
-	switch {
-	case s.o.Verify && at > 0:
-		options = append(options, ftpclient.Verify(), ftpclient.Resume())
-	case s.o.Verify:
-		options = append(options, ftpclient.Verify())
-	case at > 0:
-		options = append(options, ftpclient.From(at))
-	}
-	in := io.Reader(f)
-	if s.o.Reader != nil {
-		in = s.o.Reader(ctx, f)
+	var options []ftpclient.PutOption
+	for _, o := range s.options(at, w) {
+		options = append(options, o)
 	}
 	var err error
-	if *moved, err = c.Put(ctx, name, in, options...); err != nil {
+	if *moved, err = c.Put(ctx, name, f, options...); err != nil {
 		return err
 	}
 	if s.o.Partial {

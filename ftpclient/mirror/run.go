@@ -419,6 +419,9 @@ func (r *run) scan(d *dir) {
 			have, there = c.past(have), there[1:]
 		}
 	}
+	for _, below := range slices.Backward(c.below) { // the last is served first
+		r.enter(below)
+	}
 }
 
 // arrive makes the directory in the target, or lists it.
