@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
 	"towpath/internal/ftpurl"
+	"towpath/internal/progress"
 )
 
 // remotePath is the path of a URL as it goes on the wire: "." for where the
@@ -86,9 +86,12 @@ func unixMode(m fs.FileMode) uint32 {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	b, err := progress.JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
 }
 
 // nameWriter writes names to w: escaped if it is a terminal, byte for byte if

@@ -74,6 +74,10 @@ func (v *lsFlags) run(ctx context.Context, out io.Writer, args []string) error {
 	return s.result()
 }
 
+// sortAtMost is how many entries are sorted at a time; a listing that goes on
+// and on must not fill the memory.
+const sortAtMost = 1 << 18
+
 func (v *lsFlags) list(ctx context.Context, s *visit, w *bufio.Writer, shown func(string) string, u ftpurl.URL) error {
 	c, err := s.client(ctx, u)
 	if err != nil {
@@ -101,6 +105,16 @@ func (v *lsFlags) list(ctx context.Context, s *visit, w *bufio.Writer, shown fun
 		}
 	}
 	var all []listing.Entry
+	sorted := func() error {
+		slices.SortFunc(all, func(a, b listing.Entry) int { return cmp.Compare(a.Name, b.Name) })
+		for _, e := range all {
+			if err := show(e); err != nil {
+				return err
+			}
+		}
+		all = all[:0]
+		return nil
+	}
 	for e, err := range c.List(ctx, dir) {
 		switch {
 		case err != nil && odd(err):
@@ -112,16 +126,14 @@ func (v *lsFlags) list(ctx context.Context, s *visit, w *bufio.Writer, shown fun
 				return err
 			}
 		default:
-			all = append(all, e)
+			if all = append(all, e); len(all) == sortAtMost {
+				if err := sorted(); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b listing.Entry) int { return cmp.Compare(a.Name, b.Name) })
-	for _, e := range all {
-		if err := show(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return sorted()
 }
 
 // longLine is a line of ls -l.

@@ -2,6 +2,7 @@ package progress
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -43,14 +44,38 @@ type note struct {
 	Text  string `json:"text"`
 }
 
-func line(v any) string {
+// JSON returns v as one line of JSON that does nothing to a terminal: names are
+// the word of a server, and encoding/json leaves the C1 control characters
+// (U+0080 to U+009F, the eight-bit form of escape sequences) and DEL as they are.
+func JSON(v any) ([]byte, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	text := b.String()
+	safe := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == 0x7f:
+			safe = append(safe, `\u007f`...)
+		case text[i] == 0xc2 && text[i+1] < 0xa0: // encoding/json writes valid UTF-8
+			safe = fmt.Appendf(safe, `\u%04x`, text[i+1])
+			i++
+		default:
+			safe = append(safe, text[i])
+		}
+	}
+	return safe, nil
+}
+
+func line(v any) string {
+	b, err := JSON(v)
+	if err != nil {
 		panic(err) // no value above can fail
 	}
-	return b.String()
+	return string(b)
 }
 
 func (e *events) of(f *File, what string) event {
