@@ -30,6 +30,10 @@ type Options struct {
 	// JSON writes events instead, one JSON object in each line. It wins over
 	// Terminal.
 	JSON bool
+	// Frame takes each frame, in place of painting it: for a program that has
+	// the terminal to itself. It is called with nil at the end, when the rows
+	// are written out for good. JSON wins over it, too.
+	Frame func(rows []string)
 	// Interval is the time between frames, lines or progress events. Default
 	// 200 ms on a terminal, 1 s for JSON, 10 s elsewhere.
 	Interval time.Duration
@@ -85,6 +89,9 @@ func New(w io.Writer, o Options) *Progress {
 	case o.JSON:
 		p.show = &events{p}
 		p.o.Interval = cmp.Or(o.Interval, time.Second)
+	case o.Frame != nil:
+		p.show = &framer{p}
+		p.o.Interval = cmp.Or(o.Interval, 200*time.Millisecond)
 	case o.Terminal:
 		p.show = &painter{p: p}
 		p.o.Interval = cmp.Or(o.Interval, 200*time.Millisecond)
