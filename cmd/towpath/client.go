@@ -47,6 +47,7 @@ type clientFlags struct {
 	trace, silent, json        bool
 
 	taken string // letters that the verb uses otherwise
+	guest *guest // of a shell that runs the verb, nil outside
 }
 
 // letter is a short flag, or none if the verb needs it for something else.
@@ -64,7 +65,14 @@ func clientCommand(c cobra.Command, v *clientFlags, run func(c *cobra.Command, a
 	c.Args = func(c *cobra.Command, a []string) error {
 		return clientError(exitcode.With(exitcode.Usage, args(c, a)))
 	}
-	c.RunE = func(c *cobra.Command, a []string) error { return clientError(run(c, a)) }
+	c.RunE = func(c *cobra.Command, a []string) error {
+		v.guest = guestOf(c.Context())
+		a, err := useBookmarks(c.Flags(), a)
+		if err != nil {
+			return clientError(err)
+		}
+		return clientError(run(c, a))
+	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitcode.Usage, err) })
 	c.GroupID = clientGroup
 	v.bind(c.Flags())

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	osuser "os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,11 +35,15 @@ type visit struct {
 	open    map[string]*ftpclient.Client
 	failed  int // the code of the first failure that was told
 	cancel  context.CancelFunc
+	began   time.Time
 }
 
 // visit begins a run. Whoever begins it ends it by close.
 func (v *clientFlags) visit(ctx context.Context, notes io.Writer) (*visit, context.Context, error) {
-	s := &visit{clientFlags: v, notes: notes, open: map[string]*ftpclient.Client{}, cancel: func() {}}
+	if v.guest != nil && notes == os.Stderr {
+		notes = v.guest.notes
+	}
+	s := &visit{clientFlags: v, notes: notes, open: map[string]*ftpclient.Client{}, cancel: func() {}, began: time.Now()}
 	var err error
 	if s.options, err = v.options(); err != nil {
 		return nil, nil, err
@@ -55,13 +60,23 @@ func (v *clientFlags) visit(ctx context.Context, notes io.Writer) (*visit, conte
 	if v.retry > 0 || v.trace {
 		level = slog.LevelInfo // retries are seen, and their reason
 	}
-	s.options.Log = slog.New(tint.NewTextHandler(notes, &tint.Options{Level: level, NoColor: true, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	lasting := notes // for what a session says, which may outlive the verb
+	if v.guest != nil {
+		lasting = v.guest.notes
+	}
+	s.options.Log = slog.New(tint.NewTextHandler(lasting, &tint.Options{Level: level, NoColor: true, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
 	}}))
-	if v.trace {
+	switch {
+	case v.guest != nil:
+		s.options.Trace = v.guest.sessions.trace(newInterpreter(lasting))
+		if v.trace {
+			v.guest.sessions.tracing.Add(1)
+		}
+	case v.trace:
 		s.options.Trace = newInterpreter(notes).line
 	}
 	if v.maxTime > 0 {
@@ -96,9 +111,16 @@ func (s *visit) loadLogins() error {
 // close ends the sessions, and tells what was remarkable about their data
 // connections.
 func (s *visit) close() {
-	for _, c := range s.open {
-		s.remark(c.Attempts())
+	for key, c := range s.open {
+		s.remark(slices.DeleteFunc(c.Attempts(), func(a ftpclient.Attempt) bool { return a.Start.Before(s.began) }))
+		if s.guest != nil {
+			s.guest.sessions.give(key, c)
+			continue
+		}
 		_ = c.Close() // all that counts has been answered
+	}
+	if s.guest != nil && s.trace {
+		s.guest.sessions.tracing.Add(-1)
 	}
 	s.cancel()
 }
@@ -131,7 +153,10 @@ func (s *visit) remark(attempts []ftpclient.Attempt) {
 }
 
 func (s *visit) note(format string, a ...any) {
-	fmt.Fprintf(s.notes, "towpath: "+format+"\n", a...) // what cannot be told is lost
+	if s.guest == nil { // who sits in a shell knows who speaks
+		format = "towpath: " + format
+	}
+	fmt.Fprintf(s.notes, format+"\n", a...) // what cannot be told is lost
 }
 
 // fail tells of an error and goes on.
@@ -167,7 +192,7 @@ func (s *visit) result() error {
 func (s *visit) parse(args []string) ([]ftpurl.URL, error) {
 	urls := make([]ftpurl.URL, len(args))
 	for i, a := range args {
-		u, err := ftpurl.Parse(a)
+		u, err := s.address(a)
 		if err != nil {
 			return nil, err
 		}
@@ -182,9 +207,28 @@ func (s *visit) parse(args []string) ([]ftpurl.URL, error) {
 	return urls, nil
 }
 
+// address reads a URL. In a shell it may be the name of a file there.
+func (s *visit) address(a string) (ftpurl.URL, error) {
+	if s.guest != nil && !strings.Contains(a, "://") {
+		return s.guest.resolve(a)
+	}
+	return ftpurl.Parse(a)
+}
+
 // client returns a session for a URL, the same for all URLs of one login.
 func (s *visit) client(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, error) {
 	key := ftpurl.Format(ftpurl.URL{Scheme: u.Scheme, Host: u.Host, Port: u.Port, User: u.User, Password: u.Password, HasPassword: u.HasPassword})
+	if s.guest != nil {
+		key += " " + s.sameSessions()
+		if s.open[key] == nil {
+			if c := s.guest.sessions.take(key); c != nil {
+				if err := c.Err(); err != nil {
+					s.note("%s: the session had ended (%v); beginning another", u.Host, err)
+				}
+				s.open[key] = c
+			}
+		}
+	}
 	if c := s.open[key]; c != nil {
 		return c, c.Reconnect(ctx)
 	}
@@ -209,7 +253,7 @@ func (s *visit) pool(ctx context.Context, u ftpurl.URL, n int) (*ftpclient.Pool,
 // dial opens a session for a URL, and returns the options that it took.
 func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpclient.Options, error) {
 	o := s.options
-	if err := s.login(&o, u); err != nil {
+	if err := s.login(ctx, &o, u); err != nil {
 		return nil, o, err
 	}
 	want := s.tls
@@ -232,13 +276,16 @@ func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpc
 		c, err = ftpclient.Dial(ctx, u.Addr(), o)
 	}
 	if err != nil {
+		if s.guest != nil && exitcode.Of(err) == exitcode.Login {
+			s.guest.forget(u, o.User)
+		}
 		return nil, o, hinted(err, u)
 	}
 	return c, o, nil
 }
 
 // login finds out who we are: by the URL and --user, the .netrc, or asking.
-func (s *visit) login(o *ftpclient.Options, u ftpurl.URL) error {
+func (s *visit) login(ctx context.Context, o *ftpclient.Options, u ftpurl.URL) error {
 	o.User, o.Password = u.User, u.Password
 	if s.anonymous {
 		if u.User != "" && u.User != "anonymous" && u.User != "ftp" {
@@ -264,6 +311,11 @@ func (s *visit) login(o *ftpclient.Options, u ftpurl.URL) error {
 		o.User = cmp.Or(o.User, "anonymous")
 		o.Password = cmp.Or(os.Getenv("FTPANONPASS"), "anonymous@")
 		return nil
+	}
+	if s.guest != nil {
+		p, err := s.guest.password(ctx, u, o.User, fmt.Sprintf("Password of %s on %s: ", ftp.Escape(o.User), u.Host))
+		o.Password = p
+		return err
 	}
 	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
 		fmt.Fprintf(os.Stderr, "Password of %s on %s: ", ftp.Escape(o.User), u.Host)

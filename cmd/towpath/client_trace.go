@@ -21,6 +21,19 @@ type interpreter struct {
 
 func newInterpreter(w io.Writer) *interpreter { return &interpreter{w: w} }
 
+// trace shows dialogues by p while somebody wants to see them.
+func (l *sessions) trace(p *interpreter) func(byte, string) {
+	return func(dir byte, line string) {
+		if l.tracing.Load() > 0 {
+			p.line(dir, line)
+		} else if verb, _, _ := strings.Cut(line, " "); dir == 'C' {
+			p.mu.Lock()
+			p.verb = verb // the answer may be shown
+			p.mu.Unlock()
+		}
+	}
+}
+
 // line takes a line as ftpclient.Options.Trace does.
 func (p *interpreter) line(dir byte, line string) {
 	p.mu.Lock()

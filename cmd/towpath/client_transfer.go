@@ -75,7 +75,14 @@ func (v *transferFlags) asked(u ftpurl.URL) []ftpclient.TransferOption {
 func (v *clientFlags) progress(out io.Writer) *progress.Progress {
 	o := progress.Detect(os.Stderr, os.Getenv)
 	w := io.Writer(os.Stderr)
+	if g := v.guest; g != nil {
+		w = g.notes
+		if g.frame != nil {
+			o.Frame, o.Width, o.Color = g.frame, g.width, g.color
+		}
+	}
 	if v.silent {
+		o.Frame = nil
 		o.Terminal = false
 		o.Interval = 1<<63 - 1 // failures are still told
 	}

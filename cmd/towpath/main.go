@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -36,7 +38,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // whoever asks a second time does not want to wait
-	if err := rootCommand().ExecuteContext(ctx); err != nil {
+	root := rootCommand()
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "pftp" {
+		root.SetArgs(append([]string{"shell"}, os.Args[1:]...))
+	}
+	if err := root.ExecuteContext(ctx); err != nil {
 		code := exitUsage
 		if e, ok := errors.AsType[*exitError](err); ok {
 			code = e.code
@@ -57,6 +63,7 @@ func rootCommand() *cobra.Command {
   towpath get ftp://ftp.example.org/pub/sea.iso
   towpath ls -l ftps://alice@ftp.example.org/
   towpath mirror ftp://ftp.example.org/pub/ pub
+  towpath shell ftp://alice@ftp.example.org/
   towpath serve                      serve the current directory, with a password made up for you
   towpath serve /srv/ftp --anonymous --read-only
   towpath account add alice          keep accounts in a file
@@ -75,7 +82,7 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(c)
 	}
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(),
-		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), versionCommand())
+		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), shellCommand(), bookmarkCommand(), versionCommand())
 	return root
 }
 

@@ -13,7 +13,7 @@ import (
 // programs are what the test binary is when it is started under their names:
 // towpath itself, and what some tests need beside it. So the race detector
 // looks at the processes that tests start, too.
-var programs = map[string]func(){"towpath": main}
+var programs = map[string]func(){"towpath": main, "pftp": main}
 
 func TestMain(m *testing.M) {
 	name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")

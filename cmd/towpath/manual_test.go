@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,8 +103,11 @@ func TestManualLint(t *testing.T) {
 // "keys".
 func manualTable(what string) (string, error) {
 	kind, name, _ := strings.Cut(what, " ")
-	if kind == "keys" && name == "" {
+	switch what {
+	case "keys":
 		return manualKeys(), nil
+	case "words":
+		return manualWords(), nil
 	}
 	c, rest, err := rootCommand().Find(strings.Fields(name)[1:])
 	if err != nil || len(rest) > 0 || c.CommandPath() != name {
@@ -133,6 +137,22 @@ func manualTable(what string) (string, error) {
 		return b.String(), nil
 	}
 	return "", fmt.Errorf("no such table: %q", kind)
+}
+
+// manualWords is the list of the words of the shell.
+func manualWords() string {
+	var b strings.Builder
+	b.WriteString(".Bl -tag -width Ds\n")
+	for _, name := range slices.Sorted(maps.Keys(words())) {
+		w := words()[name]
+		fmt.Fprintf(&b, `.It Ic \&%s`, name) // some are marks for troff
+		if w.args != "" {
+			fmt.Fprintf(&b, " Ar %s", word(w.args))
+		}
+		b.WriteString("\n" + prose(strings.ToUpper(w.help[:1])+w.help[1:]+"."))
+	}
+	b.WriteString(".El\n")
+	return b.String()
 }
 
 // manualFlags is the list of the flags that are a command's own.

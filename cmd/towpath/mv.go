@@ -26,7 +26,7 @@ NEW is there already is up to the server.`,
 			return err
 		}
 		defer s.close()
-		isURL := strings.Contains(args[1], "://")
+		isURL := strings.Contains(args[1], "://") || v.guest != nil
 		urls, err := s.parse(args[:1])
 		if isURL {
 			urls, err = s.parse(args)
