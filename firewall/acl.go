@@ -237,7 +237,7 @@ var aclNumbers = map[Way]int{In: 3021, Out: 3022}
 
 func writeACL(p *page, set *RuleSet, d dialect) {
 	p.note("Paste in the system view, without the lines that begin with #.")
-	p.note("Numbers %d and %d must be free. Rules of the same number are replaced.", aclNumbers[In], aclNumbers[Out])
+	p.note("Numbers %d and %d must be free. Before you paste anew, remove what was there.", aclNumbers[In], aclNumbers[Out])
 	placed(p, set)
 	p.note("%s", d.unmatched)
 	var remove, apply []string

@@ -30,6 +30,8 @@ openssl          openssl          TLS from outside
 systemd-analyze  systemd          the units in deploy/systemd
 logrotate        logrotate        the snippet in deploy/systemd
 fail2ban-regex   fail2ban         the filter that reads our vsftpd log
+nft              nftables         the rules that are written for nftables
+iptables         iptables         the rules that are written for iptables
 mandoc           mandoc           the manual pages
 zsh              zsh              completion in zsh
 fish             fish             completion in fish
@@ -50,6 +52,7 @@ present() {
 	perl:*) perl -M"${1#perl:}" -e1 2>/dev/null ;;
 	python3:*) PYTHONPATH=.peers/usr/lib/python3/dist-packages /usr/bin/python3 -W ignore -c "import ${1#python3:}" 2>/dev/null ;;
 	vsftpd | proftpd | pure-ftpd) PATH=$PATH:/usr/sbin:.peers/usr/sbin command -v "$1" >/dev/null 2>&1 ;;
+	nft | iptables) PATH=$PATH:/usr/sbin command -v "$1" >/dev/null 2>&1 ;;
 	*) command -v "$1" >/dev/null 2>&1 ;;
 	esac
 }
