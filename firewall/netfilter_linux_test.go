@@ -19,8 +19,8 @@ import (
 	"towpath/firewall/firewalltest"
 )
 
-// strict sets up the filter of a host that lets nothing in but answers, and
-// what our mark is on.
+// strict sets up a filter that lets nothing in and nothing across but answers,
+// and what our mark is on.
 func strict(t *testing.T) *nftables.Conn {
 	t.Helper()
 	c, err := nftables.New()
@@ -29,23 +29,25 @@ func strict(t *testing.T) *nftables.Conn {
 	}
 	drop := nftables.ChainPolicyDrop
 	table := c.AddTable(&nftables.Table{Name: "admin", Family: nftables.TableFamilyINet})
-	input := c.AddChain(&nftables.Chain{
-		Name: "input", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &drop,
-	})
-	for _, field := range []struct {
-		key  expr.CtKey
-		bits uint32
-	}{
-		{expr.CtKeySTATE, expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED},
-		{expr.CtKeyMARK, firewall.DefaultMark},
-	} {
-		c.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: []expr.Any{
-			&expr.Ct{Key: field.key, Register: 1},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(field.bits), Xor: make([]byte, 4)},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-			&expr.Verdict{Kind: expr.VerdictAccept},
-		}})
+	for name, hook := range map[string]*nftables.ChainHook{"input": nftables.ChainHookInput, "forward": nftables.ChainHookForward} {
+		chain := c.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &drop,
+		})
+		for _, field := range []struct {
+			key  expr.CtKey
+			bits uint32
+		}{
+			{expr.CtKeySTATE, expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED},
+			{expr.CtKeyMARK, firewall.DefaultMark},
+		} {
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+				&expr.Ct{Key: field.key, Register: 1},
+				&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(field.bits), Xor: make([]byte, 4)},
+				&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+				&expr.Verdict{Kind: expr.VerdictAccept},
+			}})
+		}
 	}
 	if err := c.Flush(); err != nil {
 		if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOENT) {
@@ -54,25 +56,6 @@ func strict(t *testing.T) *nftables.Conn {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// connect is [firewalltest.World.Connect] with real packets.
-func connect(t *testing.T, from netip.Addr, to netip.AddrPort, expected bool) bool {
-	t.Helper()
-	patience := 300 * time.Millisecond // a drop is silent
-	if expected {
-		patience = 20 * time.Second
-	}
-	d := net.Dialer{Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
-	c, err := d.DialContext(t.Context(), "tcp", to.String())
-	if err == nil {
-		_ = c.Close() // being connected is all that was wanted
-		return true
-	}
-	if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
-		t.Errorf("%v to %v: %v, want a connection or silence", from, to, err)
-	}
-	return false
 }
 
 func listenAt(t *testing.T, addrs ...netip.AddrPort) {
@@ -140,7 +123,7 @@ func TestNetfilter(t *testing.T) {
 		return firewalltest.World{
 			Opener: openNetfilter(t, firewall.NetfilterOptions{}),
 			Connect: func(from netip.Addr, to netip.AddrPort, expected bool) bool {
-				return connect(t, from, to, expected)
+				return connect(t, netip.AddrPortFrom(from, 0), to, expected)
 			},
 			Pass: time.Sleep, // the clock is the kernel's
 		}
@@ -192,7 +175,7 @@ func TestNetfilterGoesWithItsProcess(t *testing.T) {
 			}
 			_ = owner.Wait() // "signal: killed", as it was told
 		} else {
-			if !connect(t, firewalltest.Client, firewalltest.Server, true) {
+			if !connect(t, netip.AddrPortFrom(firewalltest.Client, 0), firewalltest.Server, true) {
 				t.Error("the owner's pinhole lets nothing through")
 			}
 			if err := errors.Join(in.Close(), owner.Wait()); err != nil {
@@ -202,7 +185,7 @@ func TestNetfilterGoesWithItsProcess(t *testing.T) {
 		if left := tables(t); left != "admin" {
 			t.Errorf("tables when the owner is gone, killed %v: %q, want admin alone", kill, left)
 		}
-		if connect(t, firewalltest.Client, firewalltest.Server, false) {
+		if connect(t, netip.AddrPortFrom(firewalltest.Client, 0), firewalltest.Server, false) {
 			t.Errorf("the pinhole is open when the owner is gone, killed %v", kill)
 		}
 	}

@@ -268,13 +268,13 @@ func (r Rule) anybody() bool { return len(r.From.Nets) == 0 && len(r.To.Nets) ==
 // flows calls f for each pair of networks that r lets connect, for formats
 // that know no lists. An invalid prefix is everybody.
 func (r Rule) flows(f func(from, to netip.Prefix)) {
-	any := []netip.Prefix{{}}
+	everybody := []netip.Prefix{{}}
 	froms, tos := r.From.Nets, r.To.Nets
 	if len(froms) == 0 {
-		froms = any
+		froms = everybody
 	}
 	if len(tos) == 0 {
-		tos = any
+		tos = everybody
 	}
 	for _, a := range froms {
 		for _, b := range tos {
