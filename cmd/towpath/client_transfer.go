@@ -109,7 +109,7 @@ func bare(ctx context.Context, err error) error {
 		return nil
 	}
 	short := err
-	if p, ok := err.(*fs.PathError); ok && (p.Op == "get" || p.Op == "put" || p.Op == "append") {
+	if p, ok := err.(*fs.PathError); ok && (p.Op == "get" || p.Op == "put" || p.Op == "append" || p.Op == "fxp" || p.Op == "copy") {
 		short = p.Err
 	}
 	return exitcode.With(exitcode.Of(err), advised(ended(ctx, short)))

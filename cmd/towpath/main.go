@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 		c.GroupID = serverGroup
 		root.AddCommand(c)
 	}
-	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(),
+	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(), cpCommand(),
 		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), shellCommand(), bookmarkCommand(), versionCommand())
 	return root
 }
