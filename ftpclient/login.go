@@ -71,6 +71,7 @@ func (o *Options) dialer(local net.IP) ContextDialer {
 	d := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: 45 * time.Second}}
 	if local != nil {
 		d.LocalAddr = &net.TCPAddr{IP: local}
+		d.ControlContext = bindLate
 	}
 	return d
 }
