@@ -75,6 +75,9 @@ func (d *download) run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
+		if errors.Is(err, errInflated) && !d.text && d.c.Err() == nil {
+			continue // in MODE S
+		}
 		if d.text && d.n > 0 || !r.again(ctx, err, d.n > before) {
 			return err
 		}

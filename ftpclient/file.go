@@ -94,6 +94,9 @@ func (f *File) Read(p []byte) (int, error) {
 		if n > 0 || err == io.EOF {
 			return n, err
 		}
+		if errors.Is(err, errInflated) && f.c.Err() == nil {
+			continue // in MODE S
+		}
 		if err != nil && !r.again(f.ctx, err, false) {
 			return 0, about("read", f.name, err)
 		}

@@ -71,6 +71,9 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 		if err := s.setType(ctx, 'I'); err != nil {
 			return err
 		}
+		if err := s.setMode(ctx, false); err != nil { // both must be in the same
+			return err
+		}
 	}
 	// The target listens first: if the source is refused then, nothing has
 	// connected to it.

@@ -65,6 +65,7 @@ type peer struct {
 	listener net.Listener
 	target   string // of PORT, "" in passive mode
 	private  bool
+	deflate  bool // MODE Z was agreed on
 	rest     int
 	number   int32 // of the session, from 1
 }

@@ -200,7 +200,7 @@ AllowRetrieveRestart on
 DefaultChdir %s
 `, s.port, s.dir, me.Username, group.Name, users, s.root)
 		if modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd"); hasFile(modules + "/mod_tls.so") {
-			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\nLoadModule mod_digest.c\n" + conf + fmt.Sprintf(`TLSEngine on
+			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\nLoadModule mod_digest.c\nLoadModule mod_deflate.c\nDeflateEngine on\n" + conf + fmt.Sprintf(`TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
 TLSRSACertificateFile %s
 TLSRSACertificateKeyFile %s

@@ -32,6 +32,8 @@ type session struct {
 	hash     string // what OPTS HASH has chosen
 	home     string // what PWD said, "" if not asked
 	silent   bool   // about downloads that are closed; see settle
+	// MODE Z is in force, and: it is not to be asked for again.
+	deflating, flat bool
 
 	writing sync.Mutex // held while a command is queued and written
 

@@ -175,3 +175,52 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDeflate: what was deflated is inflated again, however it is cut into
+// pieces, and nothing that comes makes more of itself than it may.
+func FuzzDeflate(f *testing.F) {
+	f.Add([]byte("a barge on the canal"), uint16(3), false)
+	f.Add([]byte{}, uint16(0), false)
+	f.Add([]byte{0x78, 0x9c, 0x4b, 0x04, 0, 0, 0x62, 0, 0x62}, uint16(1), true)
+	f.Fuzz(func(t *testing.T, p []byte, piece uint16, raw bool) {
+		a, b := net.Pipe()
+		pair := func(c net.Conn) *transfer {
+			return &transfer{s: newSession(&Options{StallTimeout: time.Minute}, "test", "21", nopConn{}), answer: &answer{}, data: &dataConn{tcp: c, conn: c}}
+		}
+		from, to := pair(a), pair(b)
+		go func() {
+			defer a.Close()
+			if raw {
+				_, _ = a.Write(p) // the reader may have had enough
+				return
+			}
+			out := newDeflater(from)
+			for rest := p; len(rest) > 0; {
+				n, err := out.write(t.Context(), rest[:min(len(rest), int(piece)+1)])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rest = rest[n:]
+			}
+			if err := out.end(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}()
+		to.in = newInflater(to)
+		var got []byte
+		var err error
+		for buf := make([]byte, int(piece)+1); err == nil; {
+			var n int
+			n, err = to.read(t.Context(), buf)
+			got = append(got, buf[:n]...)
+		}
+		_ = b.Close()
+		if !raw && (err != io.EOF || !bytes.Equal(got, p)) {
+			t.Fatalf("%d of %d bytes, %v", len(got), len(p), err)
+		}
+		if len(got) > swell+mostInflated*len(p)+int(piece)+1 {
+			t.Fatalf("%d bytes came out of %d", len(got), len(p))
+		}
+	})
+}

@@ -120,6 +120,26 @@ func meet(t *testing.T, addr string, e encounter) {
 					safe(t, c)
 				})
 			}
+			if first.Features().Param("MODE") == "Z" {
+				t.Run("MODE Z", func(t *testing.T) {
+					var sent lockedBuffer
+					c := login(t, addr, as, secured, deflated, func(o *ftpclient.Options) {
+						o.Trace = func(dir byte, line string) { _, _ = fmt.Fprintf(&sent, "%c: %s\n", dir, line) } // never fails
+					})
+					// ProFTPD takes 26 s for an upload of a MiB, from lftp too.
+					ctx, data, name := testContext(t), noise(20_000), strings.ReplaceAll(name, " ", "-")+"-Z"
+					if n, err := c.Put(ctx, name, bytes.NewReader(data)); n != int64(len(data)) || err != nil {
+						t.Fatalf("put %d bytes, %v", n, err)
+					}
+					if err := errors.Join(holds(ctx, c, name, data), holds(ctx, c, name, data[5000:6000], ftpclient.From(5000), ftpclient.First(1000))); err != nil {
+						t.Error(err)
+					}
+					safe(t, c)
+					if !strings.Contains(sent.String(), "C: MODE Z\nS: 200") {
+						t.Error("no MODE Z was agreed on")
+					}
+				})
+			}
 			c := login(t, addr, as, secured, told(t))
 			dir := strings.ReplaceAll(name, " ", "-")
 			if err := c.Mkdir(testContext(t), dir); err != nil {

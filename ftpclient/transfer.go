@@ -24,6 +24,8 @@ type transfer struct {
 	over   chan struct{} // closed when nobody need watch any more
 	gone   sync.WaitGroup
 	up     bool
+	in     *inflater // of a download in MODE Z
+	out    *deflater // of an upload in MODE Z
 
 	aborted *answer // what is owed to ABOR, if it was sent
 }
@@ -39,6 +41,9 @@ const soonIs = 500 * time.Millisecond
 // the next mode; what the server refuses is refused.
 func (s *session) start(ctx context.Context, w *ways, cmd ftp.Command, offset int64, kind byte, up bool) (*transfer, error) {
 	if err := s.setType(ctx, kind); err != nil {
+		return nil, err
+	}
+	if err := s.setMode(ctx, s.deflates()); err != nil {
 		return nil, err
 	}
 	var failed *DataError
@@ -107,7 +112,7 @@ func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64
 	select {
 	case <-a.done:
 		if r := a.reply; !r.Complete() {
-			err := error(&ftp.Error{Command: cmd, Reply: r})
+			err := error(s.failed(a))
 			if r.Code == 425 { // what can be done about 426 is up to who retries
 				err = &wayError{err}
 			}
@@ -130,6 +135,12 @@ func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64
 			}
 			return nil, n, err
 		}
+	}
+	switch {
+	case s.deflating && up:
+		t.out = newDeflater(t)
+	case s.deflating:
+		t.in = newInflater(t)
 	}
 	t.gone.Go(func() { t.watch(ctx) })
 	return t, n, nil
@@ -254,7 +265,7 @@ func leave(ctx context.Context, l Limiter, want int64) (int64, error) {
 // l allows, and tells each piece to moved. whole is true when the data ended by
 // itself. Between a socket and a file the kernel moves the bytes.
 func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, l Limiter, moved func(int64)) (n int64, whole bool, err error) {
-	if f, ok := w.(*os.File); ok && takesSplice(f) {
+	if f, ok := w.(*os.File); ok && t.in == nil && takesSplice(f) {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
 			return t.splice(ctx, f, c, limit, l, moved)
 		}
@@ -293,8 +304,16 @@ func (t *transfer) receive(ctx context.Context, w io.Writer, limit int64, l Limi
 	return n, false, nil
 }
 
-// read is one read of the data connection.
+// read is one read of what is transferred.
 func (t *transfer) read(ctx context.Context, p []byte) (int, error) {
+	if t.in != nil {
+		return t.in.read(ctx, p)
+	}
+	return t.readWire(ctx, p)
+}
+
+// readWire is one read of the data connection.
+func (t *transfer) readWire(ctx context.Context, p []byte) (int, error) {
 	t.data.arm(t.s.set.StallTimeout)
 	n, err := t.data.conn.Read(p)
 	if err != nil && err != io.EOF {
@@ -358,7 +377,7 @@ func (t *transfer) interrupted() bool {
 // transmit moves all of r to the server, no faster than l allows. From a file to
 // a socket the kernel moves the bytes.
 func (t *transfer) transmit(ctx context.Context, r io.Reader, l Limiter, moved func(int64)) (n int64, err error) {
-	if f, ok := r.(*os.File); ok {
+	if f, ok := r.(*os.File); ok && t.out == nil {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
 			return t.sendfile(ctx, f, c, l, moved)
 		}
@@ -372,14 +391,16 @@ func (t *transfer) transmit(ctx context.Context, r io.Reader, l Limiter, moved f
 			if err != nil {
 				return n, err
 			}
-			t.data.arm(t.s.set.StallTimeout)
-			put, werr := t.data.conn.Write(p[:may])
+			put, werr := t.write(ctx, p[:may])
 			n += int64(put)
 			moved(int64(put))
-			p = p[put:]
-			if werr != nil && (put == 0 || t.data.tls != nil || !errors.Is(werr, os.ErrDeadlineExceeded) || t.interrupted()) {
-				return n, t.failure(ctx, werr)
+			if werr != nil {
+				return n, werr
 			}
+			p = p[put:]
+		}
+		if rerr == io.EOF && t.out != nil {
+			return n, t.out.end(ctx)
 		}
 		if rerr == io.EOF {
 			return n, nil
@@ -391,6 +412,27 @@ func (t *transfer) transmit(ctx context.Context, r io.Reader, l Limiter, moved f
 			return n, ctx.Err()
 		}
 	}
+}
+
+// write writes all of p, which is part of what is transferred.
+func (t *transfer) write(ctx context.Context, p []byte) (int, error) {
+	if t.out != nil {
+		return t.out.write(ctx, p)
+	}
+	return t.writeWire(ctx, p)
+}
+
+// writeWire writes all of p to the data connection, as long as some of it moves.
+func (t *transfer) writeWire(ctx context.Context, p []byte) (n int, err error) {
+	for n < len(p) {
+		t.data.arm(t.s.set.StallTimeout)
+		put, err := t.data.conn.Write(p[n:min(len(p), n+writePiece)])
+		n += put
+		if err != nil && (put == 0 || t.data.tls != nil || !errors.Is(err, os.ErrDeadlineExceeded) || t.interrupted()) {
+			return n, t.failure(ctx, err)
+		}
+	}
+	return n, nil
 }
 
 func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, l Limiter, moved func(int64)) (n int64, err error) {
@@ -472,7 +514,7 @@ func (t *transfer) finish(ctx context.Context) error {
 // result judges the last reply.
 func (t *transfer) result() error {
 	if r := t.answer.reply; r.Code != 226 && r.Code != 250 {
-		return &ftp.Error{Command: t.answer.command, Reply: r}
+		return t.s.failed(t.answer)
 	}
 	return nil
 }

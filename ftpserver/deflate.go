@@ -1,6 +1,7 @@
 package ftpserver
 
 import (
+	"bufio"
 	"compress/flate"
 	"compress/zlib"
 	"errors"
@@ -37,13 +38,28 @@ func (s *session) deflateLevel() int {
 	return 6
 }
 
-// newDeflater compresses what goes to w. Close ends the stream, not w.
+// deflater compresses into a buffer, since compress/flate writes a few hundred
+// bytes at a time. Close ends the stream, not what it goes to.
+type deflater struct {
+	*zlib.Writer
+	out *bufio.Writer
+}
+
+func (d deflater) Close() error {
+	if err := d.Writer.Close(); err != nil {
+		return err
+	}
+	return d.out.Flush()
+}
+
+// newDeflater compresses what goes to w.
 func (s *session) newDeflater(w io.Writer) io.WriteCloser {
-	z, err := zlib.NewWriterLevel(w, s.deflateLevel())
+	out := bufio.NewWriterSize(w, 32<<10)
+	z, err := zlib.NewWriterLevel(out, s.deflateLevel())
 	if err != nil {
 		panic(err) // the level was checked by optsModeZ
 	}
-	return z
+	return deflater{z, out}
 }
 
 // optsModeZ is OPTS MODE Z LEVEL n.

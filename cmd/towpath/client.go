@@ -39,6 +39,7 @@ type clientFlags struct {
 	noNetrc                    bool
 	tls                        string
 	sslReqd, insecure, sslCCC  bool
+	compressed                 bool
 	caFile, cert, key, pin     string
 	connectTimeout, maxTime    seconds
 	stallTimeout               seconds
@@ -115,6 +116,7 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&v.noEPSV, "disable-epsv", false, "leave out EPSV, the newer way to passive mode")
 	f.BoolVar(&v.noEPRT, "disable-eprt", false, "leave out EPRT, the newer way to active mode")
 	f.BoolVar(&v.skipPasvIP, "ftp-skip-pasv-ip", true, "connect to the server, whatever address its 227 names; =false believes the 227")
+	f.BoolVar(&v.compressed, "compressed", false, "compress what is transferred, if the server offers it (MODE Z)")
 	f.BoolVarP(&v.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&v.ipv6, "ipv6", "6", false, "use IPv6 only")
 	f.StringVarP(&v.iface, "interface", "s", "", "connect from this local `ADDRESS`")
@@ -147,6 +149,7 @@ func (v *clientFlags) options() (o ftpclient.Options, err error) {
 	o.Account = v.account
 	o.Timeout, o.StallTimeout = time.Duration(v.connectTimeout), time.Duration(v.stallTimeout)
 	o.AllowForeign = !v.skipPasvIP
+	o.Deflate = v.compressed
 	if v.retry < 0 {
 		return o, misuse("--retry %d: want 0 or more", v.retry)
 	}
