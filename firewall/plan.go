@@ -103,9 +103,7 @@ func (s Server) Plan(side Side) (*RuleSet, error) {
 	to, from := In, Out
 	if side == AtClient {
 		to, from = Out, In
-		if len(s.External) > 0 {
-			server = single(s.External)
-		}
+		server = single(s.outside())
 	}
 	open := func(name, why string, ports Ports) {
 		set.Rules = append(set.Rules, Rule{name, why, to, End{Nets: clients}, End{server, ports}})
@@ -153,6 +151,18 @@ func (set *RuleSet) forward(s Server, name string, ports Ports) {
 			outside, s.inside(outside), ports, false,
 		})
 	}
+}
+
+// outside are the addresses that clients know: those of the outside, and where
+// a family has none because nothing translates it, those of the inside.
+func (s Server) outside() []netip.Addr {
+	known := slices.Clone(s.External)
+	for _, a := range s.Inside {
+		if !slices.ContainsFunc(s.External, func(b netip.Addr) bool { return a.Is4() == b.Is4() }) {
+			known = append(known, a)
+		}
+	}
+	return known
 }
 
 // inside is the address that outside is translated to: the first of its family.

@@ -2,6 +2,8 @@ package firewall
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,4 +122,58 @@ func TestWildcard(t *testing.T) {
 			t.Errorf("%q is %v, want an error", bad, p)
 		}
 	}
+}
+
+// FuzzFormats writes the rules of any server for every filter: a plan that is
+// sound is written, or refused with a reason, and names every port.
+func FuzzFormats(f *testing.F) {
+	f.Add(uint16(21), uint16(990), uint16(50000), uint8(5), uint16(20), "192.0.2.1", "203.0.113.7", "10.0.0.0/8", "2001:db8::/32")
+	f.Add(uint16(2121), uint16(0), uint16(0), uint8(0), uint16(0), "", "", "", "")
+	f.Add(uint16(21), uint16(0), uint16(65530), uint8(20), uint16(0), "2001:db8::1", "2001:db8::7", "2001:db8::/32", "")
+	f.Fuzz(func(t *testing.T, control, implicit, low uint16, many uint8, active uint16, inside, external, net1, net2 string) {
+		s := Server{Control: []uint16{control}, Active: active != 1, ActivePort: active}
+		if implicit != 0 {
+			s.Implicit = []uint16{implicit}
+		}
+		if low != 0 {
+			s.Passive = Ports{low, low + uint16(many)}
+		}
+		if a, err := netip.ParseAddr(inside); err == nil {
+			s.Inside = []netip.Addr{a}
+		}
+		if a, err := netip.ParseAddr(external); err == nil {
+			s.External = []netip.Addr{a}
+		}
+		for _, text := range []string{net1, net2} {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				s.Clients = append(s.Clients, p)
+			}
+		}
+		for _, side := range Sides {
+			set, err := s.Plan(side)
+			if err != nil {
+				continue
+			}
+			for _, format := range Formats {
+				if !slices.Contains(format.Sides, side) {
+					continue
+				}
+				var b strings.Builder
+				if err := format.Write(&b, set); err != nil {
+					if side != AtRouter {
+						t.Errorf("%s, %s: %v", format.Name, side, err)
+					}
+					continue
+				}
+				for _, r := range set.Rules {
+					for _, family := range families {
+						one, ok := r.in(family)
+						if ok && one.Name != "active" && !strings.Contains(b.String(), strconv.Itoa(int(one.To.Ports.High))) {
+							t.Errorf("%s, %s: %v is not in\n%s", format.Name, side, one, b.String())
+						}
+					}
+				}
+			}
+		}
+	})
 }
