@@ -19,6 +19,7 @@ type Client struct {
 	set  *Options
 	ways *ways
 	turn chan struct{} // holds one token while a call uses the session
+	calm *calm         // of the pool, if there is one
 
 	session atomic.Pointer[session] // changed by who has the turn
 	closed  atomic.Bool
@@ -110,7 +111,17 @@ func (c *Client) renew(ctx context.Context) error {
 		return nil
 	}
 	c.parked = nil
-	s, err := dial(ctx, c.addr, c.set)
+	var s *session
+	again := func() (err error) {
+		s, err = dial(ctx, c.addr, c.set)
+		return err
+	}
+	var err error
+	if c.calm != nil {
+		err = c.calm.dial(ctx, again)
+	} else {
+		err = again()
+	}
 	if err != nil {
 		return err
 	}

@@ -1023,6 +1023,37 @@ func TestZone(t *testing.T) {
 	}
 }
 
+// TestPoolWaits for a server that wants nobody for a while.
+func TestPoolWaits(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{content: "abc"})
+	v.on = map[string]func(*peer, string){"USER": func(p *peer, arg string) {
+		if p.number <= 2 {
+			p.say("421 Too busy.")
+			_ = p.conn.Close()
+			return
+		}
+		p.right("USER", arg)
+	}}
+	for retries, code := range map[int]int{0: 421, 2: 0} {
+		v.sessions.Store(0)
+		pool, err := ftpclient.NewPool(v.addr, ftpclient.Options{Retries: retries, Backoff: func(int) time.Duration { return 0 }}, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = pool.Do(testContext(t), func(c *ftpclient.Client) error {
+			_, err := fetch(t, c)
+			return err
+		})
+		if e, ok := errors.AsType[*ftp.Error](err); (code == 0) != (err == nil) || code != 0 && (!ok || e.Reply.Code != code) {
+			t.Errorf("%d retries: %v", retries, err)
+		}
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestQuitIsNoNews: who ends a session himself is not told that it is over, even
 // if the server closes instead of answering.
 func TestQuitIsNoNews(t *testing.T) {

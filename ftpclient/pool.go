@@ -16,6 +16,7 @@ type Pool struct {
 	addr string
 	set  *Options
 	ways *ways
+	calm *calm
 	most int
 
 	mu      sync.Mutex
@@ -44,7 +45,7 @@ func NewPool(addr string, o Options, most int) (*Pool, error) {
 		return nil, fmt.Errorf("ftpclient: a pool of %d sessions: want 1 or more", most)
 	}
 	return &Pool{
-		addr: addr, set: set, ways: newWays(set), most: most, limit: most,
+		addr: addr, set: set, ways: newWays(set), calm: &calm{backoff: set.Backoff}, most: most, limit: most,
 		open: map[*Client]bool{}, changed: make(chan struct{}),
 	}, nil
 }
@@ -56,14 +57,16 @@ func (c *Client) Pool(most int) (*Pool, error) {
 		return nil, fmt.Errorf("ftpclient: a pool of %d sessions: want 1 or more", most)
 	}
 	return &Pool{
-		addr: c.addr, set: c.set, ways: c.ways, most: most, limit: most,
+		addr: c.addr, set: c.set, ways: c.ways, calm: &calm{backoff: c.set.Backoff}, most: most, limit: most,
 		idle: []*Client{c}, open: map[*Client]bool{c: true}, changed: make(chan struct{}), guest: c,
 	}, nil
 }
 
 // Take returns a session that nobody else has, dialling or waiting as need be.
-// Give takes it back.
+// Give takes it back. A server that cannot be reached, or wants nobody now, is
+// tried again up to Options.Retries times.
 func (p *Pool) Take(ctx context.Context) (*Client, error) {
+	tries := 0
 	for {
 		p.mu.Lock()
 		if p.closed {
@@ -84,6 +87,11 @@ func (p *Pool) Take(ctx context.Context) (*Client, error) {
 			p.dialing++
 			p.mu.Unlock()
 			c, again, err := p.dial(ctx)
+			if err != nil && tries < p.set.Retries && passing(err) {
+				tries++
+				p.set.Log.Info("dialled again", "err", err, "retry", tries)
+				continue
+			}
 			if !again {
 				return c, err
 			}
@@ -101,16 +109,24 @@ func (p *Pool) Take(ctx context.Context) (*Client, error) {
 
 // dial opens one more session. again means that the server has enough.
 func (p *Pool) dial(ctx context.Context) (c *Client, again bool, err error) {
-	c, err = dialWith(ctx, p.addr, p.set, p.ways)
+	var enough error
+	err = p.calm.dial(ctx, func() error {
+		var err error
+		c, err = dialWith(ctx, p.addr, p.set, p.ways)
+		if refused(err, 421, 530) && p.others() {
+			enough, err = err, nil
+		}
+		return err
+	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.tell()
 	p.dialing--
 	switch {
-	case err != nil && len(p.open)+p.dialing > 0 && refused(err, 421, 530):
+	case enough != nil:
 		// Those that are dialling may be refused too, and lower it further.
 		p.limit, p.learned = len(p.open)+p.dialing, time.Now()
-		p.set.Log.Info("the server allows no more sessions", "sessions", p.limit, "err", err)
+		p.set.Log.Info("the server allows no more sessions", "sessions", p.limit, "err", enough)
 		return nil, true, nil
 	case err != nil:
 		return nil, false, err
@@ -118,8 +134,16 @@ func (p *Pool) dial(ctx context.Context) (c *Client, again bool, err error) {
 		_ = c.Close() // never fails
 		return nil, false, net.ErrClosed
 	}
+	c.calm = p.calm
 	p.open[c] = true
 	return c, false, nil
+}
+
+// others tells whether there are sessions beside the one that is being dialled.
+func (p *Pool) others() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)+p.dialing > 1
 }
 
 // drop forgets idle sessions that are over.

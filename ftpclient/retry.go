@@ -35,11 +35,7 @@ func (r *retries) again(ctx context.Context, err error, progress bool) bool {
 		r.n++
 		wait := r.c.set.Backoff(r.n)
 		r.c.set.Log.Info("taken up again", "err", err, "after", wait, "retry", r.n)
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if sleep(ctx, wait) != nil {
 			return false
 		}
 		if err = r.c.Reconnect(ctx); err == nil {

@@ -3,14 +3,18 @@ package ftpclient
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -156,6 +160,70 @@ func TestBackoff(t *testing.T) {
 		if d := backoff(n); d < time.Second/2 || d > 30*time.Second {
 			t.Fatalf("before retry %d: %v", n, d)
 		}
+	})
+}
+
+// TestCalm: eight that want in, and a server that turns three attempts away.
+func TestCalm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := &calm{backoff: func(n int) time.Duration { return time.Duration(n) * time.Second }}
+		var mu sync.Mutex
+		var when []time.Duration // attempts
+		begun := time.Now()
+		away := &ftp.Error{Reply: ftp.NewReply(421, "Not now.")}
+		attempt := func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			when = append(when, time.Since(begun))
+			if len(when) <= 3 {
+				return away
+			}
+			return nil
+		}
+		if err := k.dial(t.Context(), attempt); err != away {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for {
+					if err := k.dial(t.Context(), attempt); err == nil {
+						return
+					} else if err != away {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		// After 1 and 2 seconds one is turned away for all; after 3 more all enter.
+		want := []time.Duration{0, 1 * time.Second, 3 * time.Second}
+		for range 8 {
+			want = append(want, 6*time.Second)
+		}
+		if !slices.Equal(when, want) {
+			t.Errorf("attempts at %v, want %v", when, want)
+		}
+
+		// Who gives up waiting leaves the attempt to the next.
+		k.faults, k.until = 1, time.Now().Add(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() { gone <- k.dial(ctx, attempt) }()
+		synctest.Wait()
+		wg.Go(func() {
+			if err := k.dial(t.Context(), attempt); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		wg.Wait()
 	})
 }
 
