@@ -69,9 +69,12 @@ func (s *server) list(ctx context.Context, d *dir) (entries []entry, incomplete 
 				continue
 			}
 			if err != nil {
-				return err
+				return s.orMissing(ctx, c, d, err)
 			}
 			entries = append(entries, entryOf(e))
+		}
+		if n == 0 && !c.Features().Has("MLST") {
+			return s.orMissing(ctx, c, d, nil)
 		}
 		return nil
 	})
@@ -79,6 +82,28 @@ func (s *server) list(ctx context.Context, d *dir) (entries []entry, incomplete 
 		s.fail(d.path, fmt.Errorf("listing of %s: %w", ftp.Escape(s.at(d.path)), line))
 	}
 	return entries, len(unread) > 0, err
+}
+
+// orMissing makes of what came of listing the top a fs.ErrNotExist, if there is
+// no top: vsftpd and others answer LIST of what is not there by nothing, and
+// Pure-FTPd refuses MLSD without a reason. A target that is not there is made,
+// and a source that is not there must not look like an empty one, on whose
+// strength everything would be deleted.
+func (s *server) orMissing(ctx context.Context, c *ftpclient.Client, d *dir, err error) error {
+	e, refused := errors.AsType[*ftp.Error](err)
+	if d.path != "." || err != nil && (!refused || e.Reply.Code != 550) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for p := s.top; p != "." && p != "/"; p = path.Dir(p) { // what is above may be missing, too
+		_, serr := c.Stat(ctx, p)
+		if errors.Is(serr, fs.ErrNotExist) {
+			return serr
+		}
+		if serr == nil {
+			break
+		}
+	}
+	return err
 }
 
 func entryOf(e listing.Entry) entry {
