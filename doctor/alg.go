@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"net/netip"
+	"strconv"
 
 	"towpath/topology"
 )
@@ -19,6 +20,14 @@ type announcement struct {
 	remarks []remark
 	// helped names the machines that opened a pinhole for it.
 	helped []string
+}
+
+// text is what stands in it.
+func (a *announcement) text() string {
+	if !a.addr.Addr().IsValid() {
+		return strconv.Itoa(int(a.addr.Port()))
+	}
+	return a.addr.String()
 }
 
 // remark is why a helper did not help.

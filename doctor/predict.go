@@ -37,9 +37,15 @@ type Verdict struct {
 	// Opener is who opens the data connection, To the address it is opened to.
 	Opener string `json:"opener,omitempty"`
 	To     string `json:"to,omitempty"`
+	// Said is the address in the announcement as it was sent, Heard as it came
+	// to the other end. A 229 has a port alone.
+	Said  string `json:"said,omitempty"`
+	Heard string `json:"heard,omitempty"`
 	// Path is how far the packet came that should have gone on; of what works,
 	// the first packet of the data connection.
 	Path []Step `json:"path,omitempty"`
+	// Answer is how far the answer came, where that is what strays.
+	Answer []Step `json:"answer,omitempty"`
 	// Repairs are the smallest changes that make it work, each of them tried.
 	Repairs []Repair `json:"repairs"`
 	// Useless are remedies that are often told, and were tried and do not help.
@@ -100,6 +106,9 @@ func judge(n *topology.Network, m Mode) Verdict {
 	if o.dialled.IsValid() && !o.control {
 		v.To = o.dialled.String()
 	}
+	if o.said != nil {
+		v.Said, v.Heard = o.said.text(), o.told.text()
+	}
 	v.Opener = "client"
 	if m.active() {
 		v.Opener = "server"
@@ -107,7 +116,9 @@ func judge(n *topology.Network, m Mode) Verdict {
 	if v.Works {
 		return v
 	}
-	v.Connection = "data"
+	if v.Connection = "data"; o.cause == CauseStrays {
+		v.Answer = o.fate.steps
+	}
 	if o.control || o.seen == SeenNo226 || o.seen == SeenStall {
 		v.Connection = "control"
 	}

@@ -98,8 +98,10 @@ type Step struct {
 	Node string         `json:"node"`
 	From netip.AddrPort `json:"from"` // as it arrived or was sent there
 	To   netip.AddrPort `json:"to"`
-	// Became is what it left as, if addresses were translated.
-	Became string `json:"became,omitempty"`
+	// NowFrom and NowTo are what was put in place of them, if the address was
+	// translated there.
+	NowFrom netip.AddrPort `json:"now_from,omitzero"`
+	NowTo   netip.AddrPort `json:"now_to,omitzero"`
 }
 
 // ending is how the way of a packet ended.
@@ -170,8 +172,11 @@ func (w *world) follow(m *machine, p packet, untracked bool) fate {
 	for range 32 {
 		next := w.pass(&f, p, untracked)
 		step := Step{Node: f.at.Name, From: p.src, To: p.dst}
-		if f.last.tuple != p.tuple {
-			step.Became = f.last.src.String() + " to " + f.last.dst.String()
+		if f.last.src != p.src {
+			step.NowFrom = f.last.src
+		}
+		if f.last.dst != p.dst {
+			step.NowTo = f.last.dst
 		}
 		f.steps = append(f.steps, step)
 		if next == nil {
