@@ -36,6 +36,11 @@ var cases = []struct {
 		Inside:   []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("2001:db8::10")},
 		External: []netip.Addr{netip.MustParseAddr("203.0.113.7")},
 	}},
+	{"nat, active from any port", Server{
+		Control: []uint16{21}, Active: true,
+		Inside:   []netip.Addr{netip.MustParseAddr("192.168.1.5")},
+		External: []netip.Addr{netip.MustParseAddr("203.0.113.7")},
+	}},
 }
 
 // TestGolden compares what every format writes for every case and side with

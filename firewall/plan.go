@@ -132,9 +132,13 @@ func (s Server) Plan(side Side) (*RuleSet, error) {
 			End{clients, high},
 		})
 		if side == AtRouter {
+			why := "Active mode: the server's connections must come from the address that clients know."
+			if s.ActivePort == 0 {
+				why += " It opens them from any port, so that this is for all of its connections."
+			}
 			for _, outside := range s.External {
 				set.NAT = append(set.NAT, NAT{
-					"active", "Active mode: the server's connections must come from the address that clients know.",
+					"active", why,
 					outside, s.inside(outside), ports, true,
 				})
 			}
