@@ -31,6 +31,9 @@ var (
 	ErrCut = fmt.Errorf("the data connection was cut: TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
 	// ErrStalled: no byte moved for Options.StallTimeout.
 	ErrStalled = errors.New("the transfer stalled")
+	// ErrAddress: our external address was to be learned, and the server does
+	// not tell it. It can be set as Options.ActiveAddress.
+	ErrAddress = errors.New("the server does not tell from where it sees us")
 	// ErrCommand: a command that [Client.Quote] does not send, since the
 	// session would not know what happened to it.
 	ErrCommand = errors.New("this command is not sent raw")

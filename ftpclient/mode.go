@@ -324,7 +324,13 @@ func (n *announcement) active(ctx context.Context) error {
 	}
 	n.listen = l
 	told := l.Addr().(*net.TCPAddr).AddrPort()
-	if a := s.told().WithZone(""); a.IsValid() {
+	if _, far := s.set.Dialer.(Binder); s.set.LearnAddress && !s.set.ActiveAddress.IsValid() && !far {
+		a, err := s.seen(ctx)
+		if err != nil {
+			return err
+		}
+		told = netip.AddrPortFrom(a, told.Port())
+	} else if a := s.told().WithZone(""); a.IsValid() {
 		told = netip.AddrPortFrom(a, told.Port())
 	}
 	if n.attempt.Mode == PORT && !told.Addr().Is4() { // a proxy's, which nobody knew before

@@ -48,6 +48,13 @@ type Options struct {
 	// NAT that passes the ports on. Default: the address of our end of the
 	// control connection.
 	ActiveAddress netip.Addr
+	// LearnAddress asks the server, in active mode, from where it sees us, and
+	// tells it that address: for clients behind a NAT of which only the NAT
+	// knows the address. The NAT must still pass the ports on, so set
+	// ActivePorts. vsftpd, ProFTPD, those of BSD and Towpath say it (STAT);
+	// with others, and through a NAT of the server's, the announcement fails
+	// with [ErrAddress]. ActiveAddress comes first.
+	LearnAddress bool
 	// AllowForeign connects to the address that 227 names instead of to the
 	// server, and in active mode takes connections from any host. A hostile
 	// server can use it to reach into our network, a stranger to send a file.

@@ -35,6 +35,8 @@ type session struct {
 	// MODE Z is in force, and: it is not to be asked for again.
 	deflating, flat bool
 
+	outside netip.Addr // from where the server sees us, once asked
+
 	writing sync.Mutex // held while a command is queued and written
 
 	mu      sync.Mutex
