@@ -46,13 +46,13 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 		if cause := context.Cause(early); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, fmt.Errorf("dial %s: %w", server, err)
 	}
 	_ = c.SetDeadline(time.Time{}) // listen tells what is wrong
 	go s.listen()
 	if err := s.learn(ctx); err != nil {
 		s.fail(err)
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, fmt.Errorf("dial %s: %w", server, err)
 	}
 	return s, nil
 }

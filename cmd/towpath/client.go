@@ -29,6 +29,7 @@ import (
 // clientFlags are what all verbs of the client share. Short letters are those
 // of BSD ftp, long names those of curl.
 type clientFlags struct {
+	proxyFlags
 	active, passive, anonymous bool
 	ipv4, ipv6                 bool
 	ftpPort, iface             string
@@ -112,14 +113,15 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolVarP(&v.active, "active", "A", false, "active mode: the server connects to us")
 	f.BoolVarP(&v.passive, "passive", "p", false, "passive mode: we connect to the server (without either: whatever works, passive first)")
-	f.StringVar(&v.ftpPort, "ftp-port", "", "active mode, announcing `ADDRESS[:LOW-HIGH]`, with ports out of that range; - is our own address")
+	f.StringVar(&v.ftpPort, "ftp-port", "", "active mode, announcing `ADDRESS[:LOW-HIGH]`, with ports out of that range; - is our own address, auto the one that the server sees")
 	f.BoolVar(&v.noEPSV, "disable-epsv", false, "leave out EPSV, the newer way to passive mode")
 	f.BoolVar(&v.noEPRT, "disable-eprt", false, "leave out EPRT, the newer way to active mode")
 	f.BoolVar(&v.skipPasvIP, "ftp-skip-pasv-ip", true, "connect to the server, whatever address its 227 names; =false believes the 227")
 	f.BoolVar(&v.compressed, "compressed", false, "compress what is transferred, if the server offers it (MODE Z)")
+	v.proxyFlags.bind(f)
 	f.BoolVarP(&v.ipv4, "ipv4", "4", false, "use IPv4 only")
 	f.BoolVarP(&v.ipv6, "ipv6", "6", false, "use IPv6 only")
-	f.StringVarP(&v.iface, "interface", "s", "", "connect from this local `ADDRESS`")
+	f.StringVarP(&v.iface, "interface", "s", "", "connect from this local `ADDRESS`, or from that of an interface")
 	f.Uint16VarP(&v.port, "port", v.letter("P"), 0, "`PORT` of URLs that name none (default 21; 990 for ftps)")
 	f.BoolVarP(&v.anonymous, "anonymous", "a", false, "log in as anonymous, whatever .netrc says")
 	f.StringVar(&v.user, "user", "", "log in as `NAME[:PASSWORD]`; others on this machine may see it")
@@ -164,13 +166,16 @@ func (v *clientFlags) options() (o ftpclient.Options, err error) {
 		o.Avoid = append(o.Avoid, ftpclient.EPRT)
 	}
 	if v.ftpPort != "" {
-		if o.ActiveAddress, o.ActivePorts, err = parseFTPPort(v.ftpPort); err != nil {
+		address, ports, err := parseFTPPort(v.ftpPort)
+		if err != nil {
 			return o, err
 		}
+		o.ActiveAddress, o.ActivePorts = address, ports
+		o.LearnAddress = v.ftpPort == "auto" || strings.HasPrefix(v.ftpPort, "auto:")
 	}
 	if v.iface != "" {
-		if o.LocalAddr, err = netip.ParseAddr(v.iface); err != nil {
-			return o, misuse("--interface %q: want an IP address of this machine", v.iface)
+		if o.LocalAddr, err = localAddr(v.iface, v.ipv4, v.ipv6); err != nil {
+			return o, err
 		}
 	}
 	switch {
@@ -233,7 +238,8 @@ func (v *clientFlags) mode(env string) (ftpclient.Mode, error) {
 }
 
 // parseFTPPort reads what curl takes for --ftp-port: "-", an address, or either
-// with ":LOW-HIGH" behind it. An IPv6 address with ports is in brackets.
+// with ":LOW-HIGH" behind it. An IPv6 address with ports is in brackets. With us
+// it may be "auto", too.
 func parseFTPPort(s string) (a netip.Addr, r ftpclient.PortRange, err error) {
 	host, ports := s, ""
 	switch i := strings.LastIndexByte(s, ':'); {
@@ -247,9 +253,9 @@ func parseFTPPort(s string) (a netip.Addr, r ftpclient.PortRange, err error) {
 	case i >= 0 && strings.Count(s, ":") == 1:
 		host, ports = s[:i], s[i+1:]
 	}
-	if host != "-" && host != "" {
+	if host != "-" && host != "" && host != "auto" {
 		if a, err = netip.ParseAddr(host); err != nil {
-			return a, r, misuse("--ftp-port %q: want an IP address to announce, or - for our own", s)
+			return a, r, misuse("--ftp-port %q: want an IP address to announce, - for our own, or auto", s)
 		}
 	}
 	if ports != "" {

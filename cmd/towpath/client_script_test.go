@@ -2,12 +2,17 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,14 +31,15 @@ func TestClientScript(t *testing.T) {
 			e.Setenv("TERM", "dumb")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serve": serveScript, "random": randomFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "serve": serveScript, "random": randomFile, "proxy": proxyScript},
 	})
 }
 
 var servedPort = regexp.MustCompile(`^  tcp (\d+) +(control connections.*)$`)
 
 // serveScript is "serve DIR [FLAG …]": serves a directory until the script ends,
-// to alice with the password "secret". $ADDR is where, and $URL how she gets in.
+// to alice with the password "secret". $ADDR and $PORT are where, and $URL is how
+// she gets in.
 // A port for TLS from the start is in $TLSADDR.
 func serveScript(s *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -60,6 +66,7 @@ func serveScript(s *testscript.TestScript, neg bool, args []string) {
 		case m == nil:
 		case m[2] == "control connections":
 			s.Setenv("ADDR", "127.0.0.1:"+m[1])
+			s.Setenv("PORT", m[1])
 			s.Setenv("URL", "ftp://alice:secret@127.0.0.1:"+m[1])
 		default:
 			s.Setenv("TLSADDR", "127.0.0.1:"+m[1])
@@ -85,4 +92,46 @@ func randomFile(s *testscript.TestScript, neg bool, args []string) {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{7}).Read(b) // never fails
 	s.Check(os.WriteFile(s.MkAbs(args[0]), b, 0o644))
+}
+
+// proxyScript is "proxy LOGIN": an HTTP proxy at $PROXY that lets in LOGIN, or
+// everybody if it is "", and goes to 127.0.0.1 whatever name it is told.
+func proxyScript(s *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		s.Fatalf("usage: proxy LOGIN")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s.Check(err)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
+		if user, password, _ := r.BasicAuth(); args[0] != "" && user+":"+password != args[0] {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		_, port, _ := net.SplitHostPort(r.Host)
+		far, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		if r.Method != http.MethodConnect || err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer far.Close()
+		w.WriteHeader(http.StatusOK)
+		near, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer near.Close()
+		var both sync.WaitGroup
+		for _, d := range [][2]net.Conn{{far, near}, {near, far}} {
+			both.Go(func() {
+				_, _ = io.Copy(d[0], d[1])
+				_ = d[0].(*net.TCPConn).CloseWrite()
+			})
+		}
+		both.Wait()
+	}
+	server := &http.Server{Handler: http.HandlerFunc(handler), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }() // until it is closed
+	s.Defer(func() { _ = server.Close() })
+	s.Setenv("PROXY", l.Addr().String())
 }

@@ -19,6 +19,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/ftpclient/proxy"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/netrc"
@@ -29,6 +30,7 @@ import (
 type visit struct {
 	*clientFlags
 	options ftpclient.Options
+	route   route
 	logins  *netrc.File
 	exposed string    // warns of the mode of their file, until it was told
 	notes   io.Writer // for what is said beside the result
@@ -46,6 +48,9 @@ func (v *clientFlags) visit(ctx context.Context, notes io.Writer) (*visit, conte
 	s := &visit{clientFlags: v, notes: notes, open: map[string]*ftpclient.Client{}, cancel: func() {}, began: time.Now()}
 	var err error
 	if s.options, err = v.options(); err != nil {
+		return nil, nil, err
+	}
+	if s.route, err = v.route(os.Getenv); err != nil {
 		return nil, nil, err
 	}
 	switch v.tls {
@@ -269,6 +274,13 @@ func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpc
 	if o.ClearControl = s.sslCCC; s.sslCCC && o.TLS == ftpclient.Plain {
 		return nil, o, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
 	}
+	note, err := s.route.lead(&o, u)
+	if err != nil {
+		return nil, o, err
+	}
+	if note != "" {
+		s.note("%s", note)
+	}
 	c, err := ftpclient.Dial(ctx, u.Addr(), o)
 	if errors.Is(err, ftpclient.ErrNoTLS) && want == "try" && u.Scheme == ftpurl.FTP {
 		s.note("%s: no TLS (%v); going on in clear text, as --tls=try says", u.Host, err)
@@ -353,6 +365,10 @@ func hinted(err error, u ftpurl.URL) error {
 		}
 	case exitcode.Certificate:
 		text = "--cacert FILE believes another authority, -k any certificate"
+	case exitcode.Proxy:
+		if errors.Is(err, proxy.ErrLogin) {
+			text = "--proxy-user NAME:PASSWORD logs in to the proxy"
+		}
 	case exitcode.Unprotected:
 		text = "write ftp:// without --tls or --ssl-reqd to go on in clear text"
 	}
@@ -367,6 +383,9 @@ func advised(err error) error {
 	d, ok := errors.AsType[*ftpclient.DataError](err)
 	if _, told := errors.AsType[*hint](err); told || !ok || errors.Is(err, ftpclient.ErrPoisoned) || errors.Is(err, context.Canceled) {
 		return err
+	}
+	if errors.Is(err, ftpclient.ErrAddress) {
+		return &hint{err, "--ftp-port ADDRESS names it, -p does without"}
 	}
 	other, ok := d.Try()
 	_, refused := errors.AsType[*ftp.Error](d.Err)

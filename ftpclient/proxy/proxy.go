@@ -39,7 +39,7 @@ func (c *Conn) Peer() netip.Addr { return c.peer }
 // end moves over it any more, so the kernel may move them.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// Error tells that a proxy was reached and has not done what it was asked.
+// Error tells that a proxy was not reached, or has not done what it was asked.
 type Error struct {
 	// Proxy and Target are "host:port"; Target is "" before one was named.
 	Proxy, Target string
@@ -48,6 +48,9 @@ type Error struct {
 
 // Error names the proxy and what it was asked for.
 func (e *Error) Error() string {
+	if op, ok := e.Err.(*net.OpError); ok && op.Op == "dial" && op.Addr != nil && op.Addr.String() == e.Proxy {
+		return fmt.Sprintf("proxy %s: %v", e.Proxy, op.Err) // the address once
+	}
 	if e.Target == "" {
 		return fmt.Sprintf("proxy %s: %v", e.Proxy, e.Err)
 	}
@@ -145,7 +148,7 @@ func reach(ctx context.Context, forward ContextDialer, addr, target string, do f
 	}
 	raw, err := forward.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("proxy %s: %w", addr, err)
+		return nil, &Error{addr, "", err}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	c, err := do(raw)

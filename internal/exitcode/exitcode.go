@@ -179,6 +179,7 @@ var refusals = map[string]int{
 	"":     WeirdReply, // the greeting
 	"USER": Login, "PASS": Login, "ACCT": Login,
 	"AUTH": Unprotected, "PBSZ": Unprotected, "PROT": Unprotected,
+	"OPEN": Proxy, // one that speaks FTP itself
 	"TYPE": TypeRefused,
 	"REST": RestartRefused,
 	"RETR": RetrieveRefused,
