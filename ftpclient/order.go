@@ -28,16 +28,13 @@ type TransferOption func(*order)
 func (f TransferOption) forGet(o *order) { f(o) }
 func (f TransferOption) forPut(o *order) { f(o) }
 
-type getOnly func(*order)
-
-func (f getOnly) forGet(o *order) { f(o) }
-
 // From starts at that byte of the file on the server (REST). The first byte that
 // is written or read here is that one.
 func From(offset int64) TransferOption { return func(o *order) { o.offset = max(offset, 0) } }
 
-// First stops a download after n bytes, which is no error.
-func First(n int64) GetOption { return getOnly(func(o *order) { o.limit = max(n, 0) }) }
+// First stops a download after n bytes, which is no error, and ends an upload as
+// if what is read had no more.
+func First(n int64) TransferOption { return func(o *order) { o.limit = max(n, 0) } }
 
 // Resume goes on where an earlier transfer stopped. A download goes on at the
 // end of what is written to, which must be an io.Seeker; an upload at the size

@@ -374,13 +374,16 @@ func (t *transfer) interrupted() bool {
 	return t.data.ended
 }
 
-// transmit moves all of r to the server, no faster than l allows. From a file to
-// a socket the kernel moves the bytes.
-func (t *transfer) transmit(ctx context.Context, r io.Reader, l Limiter, moved func(int64)) (n int64, err error) {
+// transmit moves r to the server, limit bytes at most (< 0: all) and no faster
+// than l allows. From a file to a socket the kernel moves the bytes.
+func (t *transfer) transmit(ctx context.Context, r io.Reader, limit int64, l Limiter, moved func(int64)) (n int64, err error) {
 	if f, ok := r.(*os.File); ok && t.out == nil {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
-			return t.sendfile(ctx, f, c, l, moved)
+			return t.sendfile(ctx, f, c, limit, l, moved)
 		}
+	}
+	if limit >= 0 {
+		r = io.LimitReader(r, limit)
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -435,10 +438,14 @@ func (t *transfer) writeWire(ctx context.Context, p []byte) (n int, err error) {
 	return n, nil
 }
 
-func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, l Limiter, moved func(int64)) (n int64, err error) {
+func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, l Limiter, moved func(int64)) (n int64, err error) {
 	size := smallPiece
-	for {
-		want, err := leave(ctx, l, int64(size))
+	for limit < 0 || n < limit {
+		want := int64(size)
+		if limit >= 0 {
+			want = min(want, limit-n)
+		}
+		want, err := leave(ctx, l, want)
 		if err != nil {
 			return n, err
 		}
@@ -460,6 +467,7 @@ func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, l L
 			return n, t.failure(ctx, err)
 		}
 	}
+	return n, nil
 }
 
 // end says to the server that all was sent, and waits until it has taken it: a

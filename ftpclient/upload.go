@@ -20,7 +20,7 @@ import (
 // The context ends the transfer when r gives bytes or ends; it cannot end a
 // Read of r.
 func (c *Client) Put(ctx context.Context, name string, r io.Reader, options ...PutOption) (int64, error) {
-	u := upload{c: c, name: name, r: r, verb: "STOR"}
+	u := upload{c: c, name: name, r: r, verb: "STOR", order: order{limit: -1}}
 	for _, o := range options {
 		o.forPut(&u.order)
 	}
@@ -32,7 +32,7 @@ func (c *Client) Put(ctx context.Context, name string, r io.Reader, options ...P
 // is not there. Once bytes have moved it is not taken up again, since nobody
 // could tell how many have arrived.
 func (c *Client) Append(ctx context.Context, name string, r io.Reader, options ...PutOption) (int64, error) {
-	u := upload{c: c, name: name, r: r, verb: "APPE"}
+	u := upload{c: c, name: name, r: r, verb: "APPE", order: order{limit: -1}}
 	for _, o := range options {
 		o.forPut(&u.order)
 	}
@@ -185,8 +185,11 @@ func (u *upload) once(ctx context.Context) error {
 	if u.text {
 		r = ftp.NewASCIIReader(r)
 	}
-	n := u.n
-	got, err := t.transmit(ctx, r, u.limiter, func(k int64) { n += k; u.moved(n) })
+	n, left := u.n, u.limit
+	if left >= 0 {
+		left -= u.n
+	}
+	got, err := t.transmit(ctx, r, left, u.limiter, func(k int64) { n += k; u.moved(n) })
 	u.n += got
 	if err == nil {
 		if err = t.end(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrStalled) {

@@ -24,6 +24,7 @@ type putFlags struct {
 	clientFlags
 	transferFlags
 	createDirs, append bool
+	segments           int
 }
 
 func putCommand() *cobra.Command {
@@ -35,7 +36,9 @@ func putCommand() *cobra.Command {
 names; else it is the name of the one file. "-" is standard input.
 
 It is done when the server has said that it has all. With -c a file goes on at
-the size that it has there.
+the size that it has there. --segments sends a big file in parts over several sessions,
+named .NAME.….N until the server has joined them; -c with the same number goes on
+with those.
 
 Exit codes are those of curl: 0 all is there, 25 refused, 26 cannot read,
 67 login, 70 the server has no room; see also towpath get --help.`,
@@ -47,6 +50,7 @@ Exit codes are those of curl: 0 all is there, 25 refused, 26 cannot read,
 	}, &v.clientFlags, func(c *cobra.Command, args []string) error { return v.run(c.Context(), c.OutOrStdout(), args) })
 	f := c.Flags()
 	f.BoolVar(&v.createDirs, "ftp-create-dirs", false, "make the directories of the URL that are missing")
+	f.IntVar(&v.segments, "segments", 1, "send a big file in `N` parts at once, which the server joins (COMB), or in one piece")
 	f.BoolVar(&v.append, "append", false, "add to the end of the file")
 	v.transferFlags.bind(f)
 	return c
@@ -55,6 +59,9 @@ Exit codes are those of curl: 0 all is there, 25 refused, 26 cannot read,
 func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error {
 	if err := v.check(); err != nil {
 		return err
+	}
+	if v.segments < 1 || v.segments > maxSegments {
+		return misuse("--segments %d: want 1 to %d", v.segments, maxSegments)
 	}
 	if v.append && (v.resume || v.verify) {
 		return misuse("--append adds to what is there; -c and --verify are about one file that is the same here and there")
@@ -141,6 +148,12 @@ func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress,
 		}
 	}
 	f := shown.File(name, size)
+	if v.segments > 1 && size >= 0 && !v.append {
+		err := v.sendSegments(ctx, s, c, f, name, u)
+		s.failed = cmp.Or(s.failed, exitcode.Of(err))
+		f.Done(err)
+		return nil
+	}
 	options := []ftpclient.PutOption{ftpclient.Progress(counter(f))}
 	for _, o := range v.asked(u) {
 		options = append(options, o)

@@ -74,6 +74,24 @@ func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Cli
 	return nil
 }
 
+// sendSegments sends one file over several sessions; c is one of them.
+func (v *putFlags) sendSegments(ctx context.Context, s *visit, c *ftpclient.Client, f *progress.File, name string, u ftpurl.URL) error {
+	pool, err := c.Pool(v.segments)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pool.Close() }() // all that counts has been answered
+	o := segments.Options{
+		Sessions: v.segments, Resume: v.resume, Verify: v.verify, Progress: arriving(f),
+		Note: func(text string) { s.note("%s: %s", name, text) },
+	}
+	if v.limiter != nil {
+		o.Limiter = v.limiter
+	}
+	_, err = segments.Put(ctx, pool, name, u.Path, o)
+	return bare(ctx, err)
+}
+
 // arriving counts for f what segments tell: how many bytes there are, first with
 // those of an earlier run.
 func arriving(f *progress.File) func(int64) {
