@@ -17,7 +17,7 @@ chmod 755 "$WORK" "$WORK/bin" "$WORK/prefix"
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q >/dev/null 2>&1 || true
-apt-get install -y -q --no-install-recommends gcc libc6-dev openssl util-linux iproute2 curl lftp \
+apt-get install -y -q --no-install-recommends gcc libc6-dev openssl util-linux iproute2 curl lftp rclone wget \
 	python3 python3-openssl libpam-modules libwrap0 libcap2 libsodium23 libacl1 \
 	libhiredis0.14 libidn2-0 libmemcached11 libmemcachedutil2 libpcre2-posix3 libssl3 >/dev/null
 (cd "$WORK/debs" && apt-get download -q vsftpd proftpd-core proftpd-mod-crypto pure-ftpd \
@@ -43,5 +43,7 @@ gcc -O2 -Wall -pthread -o "$WORK/bin/limit" "$HERE/limit/limit.c"
 (cd "$HERE/peers/gofloor" && go build -trimpath -o "$WORK/bin/gofloor" .)
 (cd "$HERE/peers/ftpserverlib" && go build -trimpath -o "$WORK/bin/ftpserverlib" .) ||
 	echo "setup: ftpserverlib did not build; it will be left out" >&2
+(cd "$HERE/peers/jlaffaye" && go build -trimpath -o "$WORK/bin/jlaffaye" .) ||
+	echo "setup: jlaffaye did not build; it will be left out" >&2
 (cd "$HERE/.." && go build -trimpath -o "$WORK/bin/towpath" ./cmd/towpath)
 ls "$WORK/bin"

@@ -2,8 +2,12 @@ package ftpclient_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"strings"
@@ -100,4 +104,130 @@ func ExampleClient_Open() {
 	b, err := io.ReadAll(f)
 	fmt.Println(string(b), err)
 	// Output: 789 <nil>
+}
+
+func ExampleClient_Put() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret", Retries: 3})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	n, err := c.Put(ctx, "cargo", strings.NewReader("coal and salt"), ftpclient.Progress(func(moved int64) {
+		fmt.Println("moved", moved)
+	}))
+	fmt.Println(n, err)
+	// Output:
+	// moved 13
+	// 13 <nil>
+}
+
+// A cut download goes on where the file here ends.
+func ExampleResume() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	f, err := os.CreateTemp("", "sea")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.WriteString("0123"); err != nil { // what an earlier run has brought
+		log.Fatal(err)
+	}
+	n, err := c.Get(ctx, "sea.txt", f, ftpclient.Resume())
+	fmt.Println(n, err)
+	// Output: 6 <nil>
+}
+
+// Walk goes on behind errors; names that lead elsewhere are errors, too.
+func ExampleClient_Walk() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	for f, err := range c.Walk(ctx, "/") {
+		if err != nil {
+			log.Print(err)
+			continue
+		}
+		fmt.Println(f.Path, f.Type, f.Size)
+	}
+	// Unordered output:
+	// /harbour dir -1
+	// /harbour/boat.txt file 5
+	// /sea.txt file 10
+}
+
+// What takes an fs.FS takes a server.
+func ExampleClient_FS() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	names, err := fs.Glob(c.FS(ctx), "*/*.txt")
+	fmt.Println(names, err)
+	// Output: [harbour/boat.txt] <nil>
+}
+
+// Attempts tell how data connections came about, and why not.
+func ExampleClient_Attempts() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Get(ctx, "sea.txt", io.Discard); err != nil {
+		log.Fatal(err)
+	}
+	for _, a := range c.Attempts() {
+		fmt.Println(a.Mode, a.Command.Verb, a.Err)
+	}
+	// Output: EPSV RETR <nil>
+}
+
+// A server whose certificate nobody has signed is known by its key.
+func ExampleOptions_pin() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	pin := sha256.Sum256(ftptest.Certificate().Leaf.RawSubjectPublicKeyInfo) // from a safe place
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{
+		User: "test", Password: "secret", TLS: ftpclient.Explicit,
+		TLSConfig: &tls.Config{
+			InsecureSkipVerify: true, // VerifyConnection looks instead, at data connections too
+			VerifyConnection: func(s tls.ConnectionState) error {
+				if sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo) != pin {
+					return errors.New("this is another server")
+				}
+				return nil
+			},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	n, err := c.Get(ctx, "sea.txt", io.Discard)
+	fmt.Println(n, err)
+	// Output: 10 <nil>
 }
