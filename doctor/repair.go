@@ -110,8 +110,11 @@ var prices = map[string]string{
 func rank(r Repair) int {
 	n := 10 * len(r.Changes)
 	for _, c := range r.Changes {
-		if prices[c.ID] != "" {
+		switch {
+		case prices[c.ID] != "":
 			n += 5
+		case c.ID == "gateway": // one more program
+			n++
 		}
 	}
 	if r.Changes[0].ID == "mode" {
@@ -438,68 +441,52 @@ func patience(n *topology.Network, o *outcome) []move {
 	}
 }
 
-// helpers puts somebody who reads announcements where the control connection is
-// translated or filtered, and lets him read.
+// helpers puts somebody who reads announcements on a router that translates or
+// filters the control connection, and lets him read.
 func (o *outcome) helpers(n *topology.Network, v Verdict) []move {
-	var places []string
-	for _, s := range o.link.steps {
-		m := o.world.machine(s.Node)
-		if m.Stateful() && m.router {
-			places = append(places, s.Node)
-		}
-	}
-	if len(places) == 0 {
-		return nil
-	}
-	where := strings.Join(places, " and ")
-	put := func(kind topology.ALGKind, tls bool) func(*topology.Network) {
-		return func(n *topology.Network) {
-			for _, name := range places {
-				port := n.Session.To.Port()
-				if fl := o.controlFlow(o.world.machine(name)); fl != nil {
-					port = fl.arrives[forth].dst.Port()
-				}
-				n.Node(name).ALG = &topology.ALG{Kind: kind, Ports: topology.Port(port), TerminateTLS: tls}
-			}
-		}
+	clear := !n.Session.TLS || n.Session.ClearAgain
+	// One kind is enough, unless the one that is there cannot.
+	has := func(k topology.ALGKind) bool {
+		return slices.ContainsFunc(n.Routers, func(r topology.Node) bool { return r.ALG != nil && r.ALG.Kind == k }) &&
+			v.ALG == "" && v.Cause != CauseStall
 	}
 	var all []move
-	clear := !n.Session.TLS || n.Session.ClearAgain
-	complete := !slices.ContainsFunc(places, func(name string) bool {
-		a := n.Node(name).ALG
-		return a == nil || v.ALG == OtherPort
-	})
-	if clear && !complete {
-		all = append(all, move{
-			Change{ID: "alg", Node: where, Text: fmt.Sprintf("switch on the FTP helper of %s for port %d", where, n.Session.To.Port())},
-			put(topology.Kernel, false),
-		})
+	add := func(id, node, text string, apply func(*topology.Network)) {
+		all = append(all, move{Change{ID: id, Node: node, Text: text}, apply})
+	}
+	for _, s := range o.link.steps {
+		m := o.world.machine(s.Node)
+		if !m.router || !m.Stateful() {
+			continue
+		}
+		name, port := s.Node, s.To.Port()
+		put := func(a topology.ALG) func(*topology.Network) {
+			return func(n *topology.Network) { n.Node(name).ALG = &a }
+		}
+		reads := m.ALG != nil && m.ALG.Ports.Contains(port)
+		if clear && !reads && !has(topology.Gateway) {
+			add("alg", name, fmt.Sprintf("switch on the FTP helper of %s for port %d", name, port),
+				put(topology.ALG{Kind: topology.Kernel, Ports: topology.Port(port)}))
+		}
+		if (!reads || m.ALG.Kind != topology.Gateway || !clear && !m.ALG.TerminateTLS) && !has(topology.Kernel) {
+			text := "put a gateway that reads announcements on " + name
+			if !clear {
+				text += ", and let it terminate TLS"
+			}
+			add("gateway", name, text, put(topology.ALG{Kind: topology.Gateway, Ports: topology.Port(port), TerminateTLS: !clear}))
+		}
+		if m.StrictlyReplies && slices.Contains(o.helped(), name) {
+			add("related", name, "let the firewall of "+name+" accept what is related, not replies alone",
+				func(n *topology.Network) { n.Node(name).StrictlyReplies = false })
+		}
 	}
 	if v.ALG == Blind {
-		all = append(all, move{
-			Change{ID: "clear-again", Node: n.Session.From, Text: "let the client send CCC after the login, so that the ALG can read again"},
-			func(n *topology.Network) { n.Session.ClearAgain = true },
-		})
+		add("clear-again", n.Session.From, "let the client send CCC after the login, so that the ALG can read again",
+			func(n *topology.Network) { n.Session.ClearAgain = true })
 	}
-	if v.ALG == OtherAddress && !v.Mode.active() {
-		server := o.link.at.Name
-		all = append(all, move{
-			Change{ID: "no-external", Node: server, Text: fmt.Sprintf("take the external address from %s: the ALG puts in the right one", server)},
-			func(n *topology.Network) { n.Node(server).Server.External = netip.Addr{} },
-		})
-	}
-	if !clear || v.ALG != "" || v.Cause == CauseStall {
-		text := "put a gateway on " + where
-		if !clear {
-			text += " that terminates TLS"
-		}
-		all = append(all, move{Change{ID: "gateway", Node: where, Text: text}, put(topology.Gateway, !clear)})
-	}
-	if n2 := related(n, places); n2 != "" && len(o.helped()) > 0 {
-		all = append(all, move{
-			Change{ID: "related", Node: n2, Text: "let the firewall of " + n2 + " accept what is related, not replies alone"},
-			func(n *topology.Network) { n.Node(n2).StrictlyReplies = false },
-		})
+	if server := o.link.at.Name; v.ALG == OtherAddress && !v.Mode.active() {
+		add("no-external", server, fmt.Sprintf("take the external address from %s: the ALG puts in the right one", server),
+			func(n *topology.Network) { n.Node(server).Server.External = netip.Addr{} })
 	}
 	return all
 }
@@ -509,17 +496,6 @@ func (o *outcome) helped() []string {
 		return nil
 	}
 	return o.told.helped
-}
-
-// related names a router whose firewall does not let in what its helper
-// announces.
-func related(n *topology.Network, places []string) string {
-	for _, name := range places {
-		if n.Node(name).StrictlyReplies {
-			return name
-		}
-	}
-	return ""
 }
 
 // useless tries what forums tell people to do.
