@@ -213,6 +213,15 @@ func withoutSecrets(line string) string {
 			continue
 		}
 		verb := strings.ToLower(c.Words[0].Text)
+		if inner := map[string]int{"queue": 1, "alias": 2}[verb]; inner > 0 && len(c.Words) > inner {
+			text := ""
+			for _, w := range c.Words[inner:] {
+				text += w.Text + " "
+			}
+			if text = strings.TrimSpace(text); withoutSecrets(text) != text {
+				return ""
+			}
+		}
 		for i, w := range c.Words[1:] {
 			text := strings.ToLower(w.Text)
 			switch {
@@ -232,6 +241,9 @@ func withoutSecrets(line string) string {
 			u.Password, u.HasPassword = "", false
 			return withoutSecrets(line[:w.Start] + shell.Quote(ftpurl.Format(u)) + line[end:])
 		}
+	}
+	if slices.ContainsFunc(strings.Fields(line), holdsPassword) { // in quotes, or in a comment
+		return ""
 	}
 	return strings.TrimSpace(line)
 }
@@ -347,7 +359,7 @@ func (s *client) ended(j *shell.Job) {
 	_, notes, end := s.console.streams()
 	defer end()
 	switch err := j.Err(); {
-	case errors.Is(err, context.Canceled), err != nil && codeOf(err) == codeOf(context.Canceled) && err.Error() == "interrupted":
+	case err != nil && codeOf(err) == exitcode.Interrupted:
 		fmt.Fprintf(notes, "[%d] killed: %s\n", j.Number, withoutSecrets(j.Line))
 	case err != nil && err.Error() != "":
 		fmt.Fprintf(notes, "[%d] failed: %s: %v\n", j.Number, withoutSecrets(j.Line), err)
@@ -461,7 +473,7 @@ func (c *screenConsole) streams() (out, notes io.Writer, end func()) {
 func (c *screenConsole) frame(job int) func([]string) {
 	return func(rows []string) { c.Rows(job, rows) }
 }
-func (c *screenConsole) width() int               { return c.Width() }
+func (c *screenConsole) width() int               { return c.RowWidth() }
 func (c *screenConsole) lend(cmd *exec.Cmd) error { return c.Lend(cmd) }
 func (c *screenConsole) close() error             { return c.Close() }
 

@@ -531,7 +531,7 @@ func (r *call) edit() error {
 		fmt.Fprintln(r.out, "nothing was changed")
 		return nil
 	}
-	if err := r.sub("put", r.out, "--", file, name); err != nil {
+	if err := r.sub("put", r.out, "--silent", "--", file, name); err != nil {
 		return fmt.Errorf("%w; what you wrote is in %s", cmpErr(err), file)
 	}
 	remove()

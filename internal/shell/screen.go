@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -32,6 +33,8 @@ type ScreenOptions struct {
 	// default 2 seconds.
 	Complete     func(ctx context.Context, line string) Completion
 	CompleteTime time.Duration
+	// Width and Height are the size of what is no terminal.
+	Width, Height int
 	// Interrupt and Background are told of Ctrl-C and Ctrl-Z while no line is
 	// being waited for.
 	Interrupt, Background func()
@@ -70,6 +73,9 @@ func NewScreen(o ScreenOptions) *Screen {
 	options := []tea.ProgramOption{tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithoutSignalHandler()}
 	if o.Env != nil {
 		options = append(options, tea.WithEnvironment(o.Env))
+	}
+	if o.Width > 0 {
+		options = append(options, tea.WithWindowSize(o.Width, o.Height))
 	}
 	s.program = tea.NewProgram(newEditor(s), options...)
 	go func() {
@@ -176,6 +182,10 @@ func (s *Screen) send(msg tea.Msg) {
 // Width is how many columns there are.
 func (s *Screen) Width() int { return int(s.width.Load()) }
 
+// RowWidth is how many columns rows may have: the number of their job may have
+// to stand before them.
+func (s *Screen) RowWidth() int { return max(s.Width()-len("[10] "), 1) }
+
 // Writer returns a writer that shows whole lines above the line to edit, with
 // all control characters escaped. Flush shows the rest.
 func (s *Screen) Writer() *LineWriter { return &LineWriter{print: s.print} }
@@ -253,9 +263,9 @@ func (w *LineWriter) Flush() {
 
 // clean takes all from text that could move the cursor or disorder a line.
 func clean(text string) string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
+		l = strings.TrimSuffix(l, "\r")
 		l = strings.ReplaceAll(l, "\t", "    ")
 		lines[i] = show(l)
 	}
@@ -293,15 +303,15 @@ type editor struct {
 	ask    askMsg
 	rows   map[int][]string
 
-	at    int    // in the history, len: the line that is being written
+	back  int    // in the history, 0: the line that is being written
 	draft string // that line
 
 	searching bool
 	search    string // what Ctrl-R looks for
 	found     string
 
-	completing string // the line for which an answer is awaited
-	tabs       int    // in a row
+	completing bool // an answer is awaited
+	tabs       int  // in a row
 	leaving    bool
 }
 
@@ -313,7 +323,6 @@ func newEditor(s *Screen) *editor {
 	e.input.SetStyles(styles)
 	e.input.SetVirtualCursor(false)
 	e.input.Focus()
-	e.at = len(e.history())
 	return e
 }
 
@@ -329,14 +338,13 @@ func (e *editor) Init() tea.Cmd { return nil }
 func (e *editor) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		e.screen.width.Store(int32(msg.Width))
-		e.screen.height.Store(int32(msg.Height))
+		if msg.Width > 0 && msg.Height > 0 { // what is no terminal has no size
+			e.screen.width.Store(int32(msg.Width))
+			e.screen.height.Store(int32(msg.Height))
+		}
 		return e, nil
 	case promptMsg:
 		e.prompt, e.waits = msg.prompt, msg.waits
-		if msg.waits {
-			e.at = len(e.history())
-		}
 		return e, nil
 	case askMsg:
 		if e.ask.answer == nil && msg.answer != nil {
@@ -420,6 +428,7 @@ func (e *editor) key(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "enter":
 		line := e.input.Value()
 		e.set("")
+		e.back = 0
 		e.enter(entered{line: line})
 	case "ctrl+c":
 		if !e.waits {
@@ -430,7 +439,7 @@ func (e *editor) key(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		}
 		text := e.prompt + show(e.input.Value()) + "^C"
 		e.set("")
-		e.at = len(e.history())
+		e.back = 0
 		return e, tea.Println(text)
 	case "ctrl+d":
 		if e.input.Value() == "" && e.waits {
@@ -445,12 +454,12 @@ func (e *editor) key(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "ctrl+l":
 		return e, tea.ClearScreen
 	case "up", "ctrl+p":
-		e.recall(e.at - 1)
+		e.recall(e.back + 1)
 	case "down", "ctrl+n":
-		e.recall(e.at + 1)
+		e.recall(e.back - 1)
 	case "ctrl+r":
 		e.searching, e.search, e.found = true, "", ""
-		e.at = len(e.history())
+		e.back = 0
 	case "tab":
 		return e, e.tab()
 	default:
@@ -473,26 +482,26 @@ func (e *editor) enter(l entered) {
 }
 
 // recall puts a line of the history into the line.
-func (e *editor) recall(at int) {
+func (e *editor) recall(back int) {
 	all := e.history()
-	if at < 0 || at > len(all) {
+	if back < 0 || back > len(all) {
 		return
 	}
-	if e.at >= len(all) {
+	if e.back == 0 {
 		e.draft = e.input.Value()
 	}
-	e.at = at
-	if at == len(all) {
+	e.back = back
+	if back == 0 {
 		e.set(e.draft)
 		return
 	}
-	e.set(all[at])
+	e.set(all[len(all)-back])
 }
 
 // find is a key of a search backwards through the history.
 func (e *editor) find(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	all := e.history()
-	from := min(e.at, len(all))
+	from := max(len(all)-e.back, 0)
 	switch key.String() {
 	case "ctrl+r": // the one before
 	case "backspace":
@@ -501,7 +510,7 @@ func (e *editor) find(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		from = len(all)
 	case "ctrl+c", "ctrl+g":
 		e.searching = false
-		e.at = len(all)
+		e.back = 0
 		return e, nil
 	default:
 		if key.Text == "" { // any other key takes what was found, and does its work
@@ -516,7 +525,7 @@ func (e *editor) find(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	}
 	for i := from - 1; i >= 0; i-- {
 		if strings.Contains(all[i], e.search) {
-			e.at, e.found = i, all[i]
+			e.back, e.found = len(all)-i, all[i]
 			break
 		}
 	}
@@ -525,12 +534,12 @@ func (e *editor) find(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 
 // tab asks for a completion of what is before the cursor.
 func (e *editor) tab() tea.Cmd {
-	if e.screen.o.Complete == nil || e.completing != "" {
+	e.tabs++
+	if e.screen.o.Complete == nil || e.completing {
 		return nil
 	}
-	e.tabs++
 	line := e.before()
-	e.completing = line + "\t"
+	e.completing = true
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), e.screen.o.CompleteTime)
 		defer cancel()
@@ -546,7 +555,7 @@ func (e *editor) before() string {
 
 // completed takes a completion, unless the line has changed meanwhile.
 func (e *editor) completed(msg completeMsg) tea.Cmd {
-	e.completing = ""
+	e.completing = false
 	if e.before() != msg.line {
 		return nil
 	}
@@ -577,7 +586,7 @@ const mostNames = 200
 // columns sets names in columns, without the directory that all of them share.
 func columns(names []string, width int) string {
 	total := len(names)
-	cut := strings.LastIndexByte(strings.TrimSuffix(commonPrefix(names), "/"), '/') + 1
+	cut := strings.LastIndexByte(commonPrefix(names), '/') + 1
 	widest := 0
 	var shown []string
 	for _, n := range names[:min(total, mostNames)] {
@@ -655,7 +664,7 @@ func (e *editor) bars() []string {
 	for _, n := range numbers {
 		all := e.rows[n]
 		if len(numbers) > 1 {
-			all = all[len(all)-1:]
+			all = []string{fmt.Sprintf("[%d] %s", n, all[len(all)-1])}
 		}
 		rows = append(rows, all...)
 	}
