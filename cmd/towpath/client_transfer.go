@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
 
+	"towpath/ftp"
 	"towpath/ftpclient"
 	"towpath/internal/config"
 	"towpath/internal/exitcode"
@@ -23,13 +27,23 @@ type transferFlags struct {
 	continueAt     string
 	limitRate      string
 	limiter        *rate.Limiter // nil: no limit
+	retryDelay     seconds
+	quote          []string
+	quoted         map[*ftpclient.Client]bool
 }
 
 func (v *transferFlags) bind(f *pflag.FlagSet) {
 	f.BoolVarP(&v.resume, "continue", "c", false, "go on where an earlier transfer stopped")
 	f.StringVar(&v.continueAt, "continue-at", "", "as `WHERE` only -, which is the same as -c")
 	f.BoolVar(&v.verify, "verify", false, "compare digests when all is there (HASH, XSHA256, XMD5, XCRC …)")
-	f.StringVar(&v.limitRate, "limit-rate", "", "move `RATE` bytes per second at most: 500K, 10M, 10MiB")
+	f.StringVarP(&v.limitRate, "limit-rate", "T", "", "move `RATE` bytes per second at most: 500K, 10M, 10MiB")
+}
+
+// bindOwn are those of get and put alone.
+func (v *transferFlags) bindOwn(f *pflag.FlagSet) {
+	v.bind(f)
+	f.VarP(&v.retryDelay, "retry-delay", "r", "wait this `TIME` before each --retry (default from a second on, doubled each time)")
+	f.StringArrayVarP(&v.quote, "quote", "Q", nil, "send this `COMMAND` as it is before the first transfer; may be repeated; behind a * it may fail")
 }
 
 // check reads what the flags say.
@@ -54,6 +68,33 @@ func (v *transferFlags) check() error {
 	}
 	v.limiter = rate.NewLimiter(rate.Limit(r), int(min(max(int64(r)/10, 1), 1<<20)))
 	return nil
+}
+
+// ready makes a session fit for transfers: it sends what --quote says, once.
+func (v *transferFlags) ready(ctx context.Context, c *ftpclient.Client) error {
+	if v.quoted[c] {
+		return nil
+	}
+	for _, text := range v.quote {
+		text, mayFail := strings.CutPrefix(text, "*")
+		verb, arg, _ := strings.Cut(text, " ")
+		_, err := c.Quote(ctx, ftp.Command{Verb: verb, Arg: arg})
+		if _, refused := errors.AsType[*ftp.Error](err); err != nil && (!refused || !mayFail) {
+			return exitcode.With(exitcode.QuoteRefused, fmt.Errorf("--quote: %w", err))
+		}
+	}
+	if v.quoted == nil {
+		v.quoted = map[*ftpclient.Client]bool{}
+	}
+	v.quoted[c] = true
+	return nil
+}
+
+// delay is the wait before retries.
+func (v *transferFlags) delay(o *ftpclient.Options) {
+	if v.retryDelay > 0 {
+		o.Backoff = func(int) time.Duration { return time.Duration(v.retryDelay) }
+	}
 }
 
 // options are what a URL and the flags ask of both directions.

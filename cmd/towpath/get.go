@@ -59,7 +59,7 @@ connection, 18 cut, 23 cannot write, 28 too slow, 67 login, 78 no such file.`,
 	f.StringVarP(&v.output, "output", "o", "", "write to `FILE`, to a directory, or to standard output (-)")
 	f.BoolVar(&v.remoteTime, "remote-time", false, "give the file the time that it has on the server")
 	f.IntVar(&v.segments, "segments", 1, "fetch a big file over `N` sessions at once, or as many as the server allows")
-	v.transferFlags.bind(f)
+	v.bindOwn(f)
 	return c
 }
 
@@ -80,6 +80,7 @@ func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error 
 		return err
 	}
 	defer s.close()
+	v.delay(&s.options)
 	urls, err := s.parse(args)
 	if err != nil {
 		return err
@@ -133,6 +134,9 @@ func (v *getFlags) locals(urls []ftpurl.URL) ([]string, error) {
 // fetch brings one file. A failure that has a row in shown is not returned.
 func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress, u ftpurl.URL, path string) (err error) {
 	c, err := s.client(ctx, u)
+	if err == nil {
+		err = v.ready(ctx, c)
+	}
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ Exit codes are those of curl: 0 all is there, 25 refused, 26 cannot read,
 	f.BoolVar(&v.createDirs, "ftp-create-dirs", false, "make the directories of the URL that are missing")
 	f.IntVar(&v.segments, "segments", 1, "send a big file in `N` parts at once, which the server joins (COMB), or in one piece")
 	f.BoolVar(&v.append, "append", false, "add to the end of the file")
-	v.transferFlags.bind(f)
+	v.bindOwn(f)
 	return c
 }
 
@@ -73,6 +73,7 @@ func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error 
 		return err
 	}
 	defer s.close()
+	v.delay(&s.options)
 	files := args[:len(args)-1]
 	urls, err := s.parse(args[len(args)-1:])
 	if err != nil {
@@ -139,6 +140,9 @@ func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress,
 		}
 	}
 	c, err := s.client(ctx, u)
+	if err == nil {
+		err = v.ready(ctx, c)
+	}
 	if err != nil {
 		return err
 	}
