@@ -219,9 +219,15 @@ func (l *lister) finish(err error) {
 		l.err = io.EOF
 		if err := t.finish(l.ctx); err != nil && !nothingThere(err) {
 			l.err = err
+		} else if r := t.answer.reply; err == nil && strings.Contains(strings.ToLower(r.String()), "failed to open directory") {
+			l.err = fmt.Errorf("%w: %w", errUnopened, &ftp.Error{Command: t.answer.command, Reply: r})
 		}
 	}
 }
+
+// errUnopened: vsftpd lists a directory that is not there, or that it may not
+// read, as an empty one, and says so behind a 226.
+var errUnopened = errors.New("the directory could not be opened")
 
 // makeWay puts aside what is still to come.
 func (l *lister) makeWay(context.Context) {
@@ -320,7 +326,7 @@ func (c *Client) stat(ctx context.Context, name string) (listing.Entry, error) {
 			return e, nil
 		}
 		if lerr != nil {
-			if _, ok := errors.AsType[*listing.LineError](lerr); !ok {
+			if _, ok := errors.AsType[*listing.LineError](lerr); !ok && !errors.Is(lerr, errUnopened) {
 				if refused(err, 550) {
 					return listing.Entry{}, err
 				}

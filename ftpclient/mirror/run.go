@@ -428,10 +428,10 @@ func (r *run) scan(d *dir) {
 func (r *run) arrive(d *dir) ([]entry, error) {
 	if !d.fresh {
 		there, _, err := r.to.list(r.ctx, d)
-		if d.path != "." || !errors.Is(err, fs.ErrNotExist) || d.purge {
+		if d.path != "." || d.purge || !missing(err) {
 			return there, err
 		}
-		d.fresh = true // the top
+		d.fresh = true // the top, as it seems
 	}
 	s := Step{Op: Make, Path: d.path, Dir: true}
 	if !r.plan(s) {
@@ -444,6 +444,14 @@ func (r *run) arrive(d *dir) ([]entry, error) {
 		r.count(s, 0)
 	}
 	return nil, err
+}
+
+// missing tells whether a top that could not be listed may be made. What servers
+// say of one that is not there differs (550, 501 by pyftpdlib, 226 by vsftpd),
+// and if it is there making it fails.
+func missing(err error) bool {
+	_, refused := errors.AsType[*ftp.Error](err)
+	return refused || errors.Is(err, fs.ErrNotExist)
 }
 
 // do does one task.

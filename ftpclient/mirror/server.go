@@ -57,6 +57,7 @@ func (s *server) with(ctx context.Context, f func(c *ftpclient.Client, again boo
 
 func (s *server) list(ctx context.Context, d *dir) (entries []entry, incomplete bool, err error) {
 	var unread []error
+	itself := false // it may be that the directory is listed and not what is in it
 	err = s.with(ctx, func(c *ftpclient.Client, _ bool) error {
 		entries, unread = nil, nil
 		n := 0
@@ -73,25 +74,52 @@ func (s *server) list(ctx context.Context, d *dir) (entries []entry, incomplete 
 			}
 			entries = append(entries, entryOf(e))
 		}
-		if n == 0 && !c.Features().Has("MLST") {
-			return s.orMissing(ctx, c, d, nil)
+		if c.Features().Has("MLST") {
+			return nil
+		}
+		itself = len(entries) == 1 && entries[0].name == path.Base(s.at(d.path))
+		if n > 0 && !itself {
+			return nil
+		}
+		if err := s.visit(ctx, c, s.at(d.path)); err != nil {
+			return s.orMissing(ctx, c, d, err)
 		}
 		return nil
 	})
 	for _, line := range unread {
 		s.fail(d.path, fmt.Errorf("listing of %s: %w", ftp.Escape(s.at(d.path)), line))
 	}
-	return entries, len(unread) > 0, err
+	return entries, len(unread) > 0 || itself, err
+}
+
+// visit goes into a directory and back. LIST is no word on whether that can be
+// done: vsftpd takes a name that it cannot open for a pattern, which matches
+// nothing, or the directory itself.
+func (s *server) visit(ctx context.Context, c *ftpclient.Client, dir string) error {
+	r, err := c.Quote(ctx, ftp.Command{Verb: "PWD"})
+	if err != nil {
+		return err
+	}
+	back, ok := ftp.Unquote(r.Lines[len(r.Lines)-1])
+	if !ok {
+		return fmt.Errorf("no directory in the reply to PWD, %v", r)
+	}
+	if _, err := c.Quote(ctx, ftp.Command{Verb: "CWD", Arg: dir}); err != nil {
+		return err
+	}
+	if _, err := c.Quote(context.WithoutCancel(ctx), ftp.Command{Verb: "CWD", Arg: back}); err != nil {
+		_ = c.Close() // it would take all names for others
+		return err
+	}
+	return nil
 }
 
 // orMissing makes of what came of listing the top a fs.ErrNotExist, if there is
-// no top: vsftpd and others answer LIST of what is not there by nothing, and
-// Pure-FTPd refuses MLSD without a reason. A target that is not there is made,
-// and a source that is not there must not look like an empty one, on whose
-// strength everything would be deleted.
+// no top: Pure-FTPd refuses MLSD without a reason. A target that is not there is
+// made.
 func (s *server) orMissing(ctx context.Context, c *ftpclient.Client, d *dir, err error) error {
 	e, refused := errors.AsType[*ftp.Error](err)
-	if d.path != "." || err != nil && (!refused || e.Reply.Code != 550) || errors.Is(err, fs.ErrNotExist) {
+	if d.path != "." || !refused || e.Reply.Code != 550 || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for p := s.top; p != "." && p != "/"; p = path.Dir(p) { // what is above may be missing, too
@@ -147,13 +175,30 @@ func (s *server) follow(ctx context.Context, d *dir, e entry) (entry, error) {
 func (s *server) mkdir(ctx context.Context, d *dir) error {
 	return s.with(ctx, func(c *ftpclient.Client, _ bool) error {
 		if d.path == "." {
-			return c.MkdirAll(ctx, s.top)
+			return s.makeTop(ctx, c)
 		}
 		if err := c.Mkdir(ctx, s.at(d.path)); err != nil {
 			return err
 		}
 		return s.chmod(ctx, c, d.path, d.entry, 0o755)
 	})
+}
+
+// makeTop makes the top and those above it that are missing. One that is there
+// and could not be listed is no place to begin in.
+func (s *server) makeTop(ctx context.Context, c *ftpclient.Client) error {
+	first := c.Mkdir(ctx, s.top)
+	if _, refused := errors.AsType[*ftp.Error](first); !refused {
+		return first
+	}
+	up := path.Dir(path.Clean(s.top))
+	if up == "." || up == "/" {
+		return first
+	}
+	if err := c.MkdirAll(ctx, up); err != nil {
+		return err
+	}
+	return c.Mkdir(ctx, s.top)
 }
 
 // chmod sets permissions that are not those which servers give by themselves.
