@@ -51,6 +51,8 @@ func TestParse(t *testing.T) {
 		{"ftp://[fe80::1%25eth0]/", URL{Host: "fe80::1%eth0"}, ""},
 		{"ftp://[fe80::1%eth0]/", URL{Host: "fe80::1%eth0"}, "ftp://[fe80::1%25eth0]/"},
 		{"ftp://192.0.2.1/", URL{Host: "192.0.2.1"}, ""},
+		{"ftp://München.example/", URL{Host: "xn--mnchen-3ya.example"}, "ftp://xn--mnchen-3ya.example/"},
+		{"ftp://海.example:2121/", URL{Host: "xn--90w.example", Port: 2121}, "ftp://xn--90w.example:2121/"},
 
 		{"ftp://h/a b/海.txt", URL{Host: "h", Path: "a b/海.txt"}, "ftp://h/a%20b/%E6%B5%B7.txt"},
 		{"ftp://h/what?.txt", URL{Host: "h", Path: "what?.txt"}, "ftp://h/what%3F.txt"},
@@ -100,7 +102,8 @@ func TestParseError(t *testing.T) {
 		{"ftp://[x]/", "not an IPv6 address"},
 		{"ftp://a b/", `' ' cannot be in a host name`},
 		{"ftp://a%2Fb/", `'/' cannot be in a host name`},
-		{"ftp://münchen.example/", "write the name in ASCII"},
+		{"ftp://-ü-.example/", "no name of a host"},
+		{"ftp://ü%2Fb/", "no name of a host"},
 		{"ftp://h/100%", `"%" is not a percent sign and two hexadecimal digits; the sign itself is %25`},
 		{"ftp://h/%zz", `"%zz" is not`},
 		{"ftp://h/a%0D%0ADELE b", "%0D: NUL, CR and LF cannot be in a command line"},
@@ -193,6 +196,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"ftp://h/", "ftps://alice:se%3Acret@[fe80::1%25eth0]:990/%2Fa/b;type=a", "ftpes://h//x?y;1", "ftp://a@b:c@h:/%FF",
 		"ftps://[fe80::1% 0]:010/", "ftp://[fe80::1%25é]/",
+		"ftp://münchen.example/", "ftp://ＦＴＰ。example/", "ftp://\u00ad/",
 	} {
 		f.Add(s)
 	}

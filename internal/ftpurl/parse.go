@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"towpath/ftp"
 )
 
@@ -145,10 +147,9 @@ func (u *URL) parseHost(s string) error {
 		if err != nil {
 			return fmt.Errorf("host: %w", err)
 		}
-		if err := checkHost(decoded); err != nil {
+		if u.Host, err = hostName(decoded); err != nil {
 			return err
 		}
-		u.Host = strings.ToLower(decoded)
 	}
 	if port == "" { // "host:" is allowed (RFC 3986 3.2.3)
 		return nil
@@ -166,17 +167,27 @@ func unreserved(r rune) bool {
 	return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || strings.ContainsRune("-._~", r)
 }
 
-func checkHost(s string) error {
-	for _, r := range s {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '.', r == '_':
-		case r >= 0x80:
-			return problemf("host %q: write the name in ASCII, as it stands in the DNS (xn--…)", s)
-		default:
-			return problemf("host %q: %q cannot be in a host name", s, r)
+// hostName returns a name as it stands in the DNS: in lower case, and what is not
+// ASCII as xn--… (RFC 5891).
+func hostName(s string) (string, error) {
+	name := s
+	if strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 }) {
+		var err error
+		if name, err = idna.Lookup.ToASCII(s); err != nil {
+			return "", problemf("host %q: no name of a host, in whatever script: %v", s, err)
 		}
 	}
-	return nil
+	for _, r := range name {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '.', r == '_':
+		default:
+			return "", problemf("host %q: %q cannot be in a host name", s, r)
+		}
+	}
+	if name == "" {
+		return "", problemf("host %q: nothing is left of it; write ftp://HOST/PATH", s)
+	}
+	return strings.ToLower(name), nil
 }
 
 // cutType takes ";type=" off the end of a path that is still encoded. "%3B" is
