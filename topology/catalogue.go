@@ -112,7 +112,7 @@ var catalogue = []entry{
 	{"client-inside-forgetful", "NAT that forgets after 3 s, and a transfer of 6 s", book(Textbook{NAT: AtClient, Firewall: StatefulFirewall}, forgetful)},
 	{"client-inside-forgetful-alg", "the same with an ALG, which does not help", book(Textbook{NAT: AtClient, Firewall: StatefulFirewall, ALG: true}, forgetful)},
 	{"client-inside-kept-alive", "the same, and a packet each second on the control connection", book(Textbook{NAT: AtClient, Firewall: StatefulFirewall}, forgetful, keptAlive)},
-	{"server-inside-forgetful", "the server's NAT forgets after 3 s, and the transfer takes 6 s", book(Textbook{NAT: AtServer, Firewall: StatefulFirewall}, published, forgetful)},
+	{"server-inside-forgetful", "the server's NAT forgets after 3 s; Linux takes the 226 for a new connection and lets it out", book(Textbook{NAT: AtServer, Firewall: StatefulFirewall}, published, forgetful)},
 
 	// Gateways that read lines.
 	{"client-inside-gateway", "a gateway in place of the kernel's ALG, announcements over two segments", book(Textbook{NAT: AtClient, Firewall: Strict, ALG: true}, gateway(false), lines(Split))},
