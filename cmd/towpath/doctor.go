@@ -17,6 +17,6 @@ func doctorCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(doctorPredictCommand(), doctorRulesCommand())
+	cmd.AddCommand(doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand())
 	return cmd
 }
