@@ -3,6 +3,8 @@ package progress
 import (
 	"fmt"
 	"strings"
+
+	"towpath/internal/columns"
 )
 
 // lines shows a line at intervals: for logs and pipes. What ends before the
@@ -32,7 +34,7 @@ func (l *lines) tick() string {
 	var parts []string
 	add := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
 	if t.files == 1 && len(l.p.files) > 0 {
-		add("%s", shown(l.p.files[0].name))
+		add("%s", columns.Shown(l.p.files[0].name))
 	} else {
 		add("%d of %d files", t.done, t.files)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"towpath/internal/columns"
 )
 
 // painter shows rows on a terminal: one for each of the busiest files, and one
@@ -34,7 +36,7 @@ func (t *painter) done(f *File) string {
 	return t.note(failure(f) + "\n")
 }
 
-func failure(f *File) string { return shown(f.name) + ": " + shown(f.err.Error()) }
+func failure(f *File) string { return columns.Shown(f.name) + ": " + columns.Shown(f.err.Error()) }
 
 func (t *painter) tick() string { return t.back() + t.frame() }
 
@@ -133,7 +135,7 @@ func (p *Progress) busiest() []*File {
 
 func (f *File) row() row {
 	at, size := f.at(), f.size.Load()
-	r := row{name: shown(f.name), share: share(at, size), at: bytes(float64(at)), fraction: -1}
+	r := row{name: columns.Shown(f.name), share: share(at, size), at: bytes(float64(at)), fraction: -1}
 	if size > 0 {
 		r.fraction = min(1, float64(at)/float64(size))
 	}
@@ -191,32 +193,32 @@ const (
 
 // text writes the row in width columns: name, bar, share, bytes, rate, time.
 func (r row) text(width int, color bool) string {
-	columns := []struct {
+	cells := []struct {
 		text  string
 		width int
 		rank  int // the highest goes first
 	}{
 		{bar(r.fraction, barWidth), barWidth, 4},
-		{right(r.share, shareWidth), shareWidth, 0},
-		{right(r.at, atWidth), atWidth, 3},
-		{right(r.rate, rateWidth), rateWidth, 2},
-		{right(r.time, timeWidth), timeWidth, 1},
+		{columns.Right(r.share, shareWidth), shareWidth, 0},
+		{columns.Right(r.at, atWidth), atWidth, 3},
+		{columns.Right(r.rate, rateWidth), rateWidth, 2},
+		{columns.Right(r.time, timeWidth), timeWidth, 1},
 	}
 	name := width
-	for _, c := range columns {
+	for _, c := range cells {
 		name -= 1 + c.width
 	}
 	for rank := 4; name < nameWidth && rank >= 0; rank-- {
-		for i, c := range columns {
+		for i, c := range cells {
 			if c.rank == rank && c.width > 0 {
 				name += 1 + c.width
-				columns[i].width = 0
+				cells[i].width = 0
 			}
 		}
 	}
 	var b strings.Builder
-	b.WriteString(fit(r.name, max(0, name)))
-	for i, c := range columns {
+	b.WriteString(columns.Fit(r.name, max(0, name)))
+	for i, c := range cells {
 		if c.width == 0 {
 			continue
 		}

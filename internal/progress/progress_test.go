@@ -15,10 +15,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode"
+
+	"towpath/internal/columns"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 var writeGolden = flag.Bool("write-golden", false, "write testdata anew")
@@ -132,7 +132,7 @@ func TestWidths(t *testing.T) {
 	r := row{name: "photographs.zip", share: "45%", at: "4.5 MiB", rate: "1.2 MiB/s", time: "1:02:03", fraction: 0.45}
 	for _, width := range []int{100, 78, 71, 70, 60, 45, 36, 25, 10, 4, 1, 0} {
 		text := r.text(width, false)
-		if n := textColumns(text); n > max(width, shareWidth) {
+		if n := columns.Width(text); n > max(width, shareWidth) {
 			t.Errorf("%d columns in %d: %q", n, width, text)
 		}
 		fmt.Fprintf(&b, "%3d %s\n", width, text)
@@ -302,25 +302,6 @@ func (l *lockedBuilder) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.b.Reset()
-}
-
-// What fits is exactly as wide as it should be, and keeps its ends.
-func TestFit(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		name := shown(rapid.String().Draw(t, "name"))
-		n := rapid.IntRange(0, 40).Draw(t, "columns")
-		got := fit(name, n)
-		if w := textColumns(got); w != n {
-			t.Errorf("%q in %d columns is %q, which has %d", name, n, got, w)
-		}
-		if textColumns(name) <= n && strings.TrimRight(got, " ") != strings.TrimRight(name, " ") {
-			t.Errorf("%q has room in %d columns, and is %q", name, n, got)
-		}
-		if strings.ContainsFunc(got, unicode.IsControl) {
-			t.Errorf("control character in %q", got)
-		}
-	})
 }
 
 func TestDetect(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"towpath/internal/columns"
 )
 
 // screen is a terminal of endless height: it does what it is told by painter,
@@ -75,17 +77,17 @@ func (s *screen) letter(r rune) {
 		s.t.Errorf("control character %q", r)
 	default:
 		row := &s.rows[s.y]
-		for len(*row) < s.x+columns(r) {
+		for len(*row) < s.x+columns.Of(r) {
 			*row = append(*row, ' ')
 		}
-		if columns(r) == 0 {
+		if columns.Of(r) == 0 {
 			return
 		}
 		(*row)[s.x] = r
-		if columns(r) == 2 {
+		if columns.Of(r) == 2 {
 			(*row)[s.x+1] = 0
 		}
-		if s.x += columns(r); s.x >= s.width {
+		if s.x += columns.Of(r); s.x >= s.width {
 			s.t.Errorf("row %d is full: some terminals begin another", s.y)
 		}
 	}

@@ -1,0 +1,159 @@
+// Package columns sets text in the columns of a terminal, whatever its script:
+// a letter of East Asia takes two of them, and its lines break between letters.
+package columns
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/width"
+
+	"towpath/ftp"
+)
+
+// Of is how many columns of a terminal a letter takes: two for those of
+// East Asia and for most emoji, none for what is put upon the letter before.
+func Of(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), 0x1160 <= r && r <= 0x11ff: // vowels and finals of Hangul
+		return 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// Width is how many columns a text takes.
+func Width(s string) int {
+	n := 0
+	for _, r := range s {
+		n += Of(r)
+	}
+	return n
+}
+
+// Shown makes a text safe for a terminal. Besides control bytes these are the
+// characters that turn the direction of writing, with which it could
+// disorder its row.
+func Shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, ftp.Escape(s))
+}
+
+// Fit makes s exactly n columns wide. What is too long loses its middle, since
+// names differ at their ends.
+func Fit(s string, n int) string {
+	if w := Width(s); w <= n {
+		return s + strings.Repeat(" ", n-w)
+	}
+	if n <= 0 {
+		return ""
+	}
+	runes := []rune(s)
+	head, tail := 0, len(runes)
+	used := 1 // the ellipsis
+	for front := true; head < tail; front = !front {
+		next := head
+		if !front {
+			next = tail - 1
+		}
+		w := Of(runes[next])
+		if used+w > n {
+			break
+		}
+		used += w
+		if front {
+			head++
+		} else {
+			tail--
+		}
+	}
+	// Marks without the letter they belong to are not to fall upon the ellipsis.
+	for tail < len(runes) && Of(runes[tail]) == 0 {
+		tail++
+	}
+	return string(runes[:head]) + "…" + string(runes[tail:]) + strings.Repeat(" ", n-used)
+}
+
+// Right puts s to the right of n columns.
+func Right(s string, n int) string {
+	return strings.Repeat(" ", max(0, n-Width(s))) + s
+}
+
+// Wrap breaks a text into lines of at most width columns, the first of them
+// behind first, the others behind others. Lines break at blanks, and between
+// two letters where one is of East Asia, but not so that a line begins with a
+// closing mark or ends with an opening one. What has no place to break is left
+// whole.
+func Wrap(b *strings.Builder, first, others, text string, width int) {
+	line, used, empty := first, Width(first), true
+	end := func() {
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		line, used, empty = others, Width(others), true
+	}
+	for word := range strings.FieldsSeq(text) {
+		for i, piece := range pieces(word) {
+			gap := 0
+			if i == 0 && !empty {
+				gap = 1
+			}
+			w := Width(piece)
+			if !empty && used+gap+w > width {
+				end()
+				gap = 0
+			}
+			line += strings.Repeat(" ", gap) + piece
+			used, empty = used+gap+w, false
+		}
+	}
+	end()
+}
+
+// Marks of East Asia and of the West that do not begin a line, or do not end one.
+const (
+	closing = "、。，．：；！？）」』】》〉”’ー々…ぁぃぅぇぉっゃゅょァィゥェォッャュョ,.:;!?)]}%"
+	opening = "（「『【《〈“‘([{"
+)
+
+// pieces cuts a word where a line may end.
+func pieces(word string) []string {
+	var all []string
+	var last rune
+	start := 0
+	for i, r := range word {
+		if i > 0 && (Of(last) == 2 || Of(r) == 2) && Of(r) > 0 &&
+			!strings.ContainsRune(opening, last) && !strings.ContainsRune(closing, r) {
+			all = append(all, word[start:i])
+			start = i
+		}
+		last = r
+	}
+	return append(all, word[start:])
+}
+
+// Table sets cells in columns with two blanks between them, and writes a line
+// for each row.
+func Table(b *strings.Builder, rows [][]string) {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], Width(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-Width(cell)+2))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}

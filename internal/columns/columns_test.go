@@ -1,0 +1,76 @@
+package columns_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"pgregory.net/rapid"
+
+	"towpath/internal/columns"
+)
+
+// What fits is exactly as wide as it should be, and keeps its ends.
+func TestFit(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		name := columns.Shown(rapid.String().Draw(t, "name"))
+		n := rapid.IntRange(0, 40).Draw(t, "columns")
+		got := columns.Fit(name, n)
+		if w := columns.Width(got); w != n {
+			t.Errorf("%q in %d columns is %q, which has %d", name, n, got, w)
+		}
+		if columns.Width(name) <= n && strings.TrimRight(got, " ") != strings.TrimRight(name, " ") {
+			t.Errorf("%q has room in %d columns, and is %q", name, n, got)
+		}
+		if strings.ContainsFunc(got, unicode.IsControl) {
+			t.Errorf("control character in %q", got)
+		}
+	})
+}
+
+// Lines are as wide as they may be at most, and hold all that was in the text.
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"one two three four", "- one two\n  three\n  four\n"},
+		{"客户端连接到服务器。", "- 客户端连\n  接到服务\n  器。\n"},
+		{"（主动）模式、被动", "- （主动）\n  模式、被\n  动\n"},
+		{"往 192.0.2.1:50000 去", "- 往\n  192.0.2.1:50000\n  去\n"},
+		{"", "-\n"},
+	} {
+		var b strings.Builder
+		columns.Wrap(&b, "- ", "  ", c.text, 10)
+		if b.String() != c.want {
+			t.Errorf("%s:\n%swant:\n%s", c.text, b.String(), c.want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.SampledFrom([]rune("ab 接到、。（）カッ, "))).Draw(t, "text")
+		width := rapid.IntRange(4, 30).Draw(t, "width")
+		var b strings.Builder
+		columns.Wrap(&b, "", "", text, width)
+		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
+		if squeeze(b.String()) != squeeze(text) {
+			t.Errorf("%q became %q", text, b.String())
+		}
+		for line := range strings.Lines(b.String()) {
+			if line = strings.TrimSuffix(line, "\n"); columns.Width(line) > width && strings.Contains(line, " ") {
+				t.Errorf("%q has %d columns of %d", line, columns.Width(line), width)
+			}
+		}
+	})
+}
+
+// Columns begin at one place in all rows, whatever stands before them.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	columns.Table(&b, [][]string{{"モード", "結果"}, {"PORT", "失敗", "客户端"}, {"EPSV", "works"}})
+	want := "モード  結果\n" +
+		"PORT    失敗   客户端\n" +
+		"EPSV    works\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
