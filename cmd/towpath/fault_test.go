@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,13 +18,6 @@ import (
 )
 
 func init() { programs["towpath-client"] = uploadAndHang }
-
-// content is n bytes that are found nowhere else.
-func content(n int) string {
-	b := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(b) // never fails
-	return string(b)
-}
 
 // size asks for SIZE; -1 if there is nothing.
 func size(t *testing.T, c *ftptest.Conn, name string) int {

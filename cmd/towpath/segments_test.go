@@ -74,3 +74,10 @@ func status(at string) string {
 	}
 	return string(text)
 }
+
+// content is n bytes that are found nowhere else.
+func content(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(b) // never fails
+	return string(b)
+}
