@@ -28,7 +28,7 @@ test: ## everything: installs the programs that the tests talk to (root on Debia
 	@tools/peers.sh
 	@$(MAKE) --no-print-directory static fuzz
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory check-user; fi
-	@$(MAKE) --no-print-directory race
+	@$(MAKE) --no-print-directory race lab
 	@tools/peers.sh
 
 check: static fuzz race ## the gate: all that needs nothing installed
@@ -90,6 +90,10 @@ check-user: ## all tests again as the user nobody (root only)
 		chown -R 65534:65534 "$$copy" && chmod 755 "$$copy" && \
 		NOBODY_CACHE="$$copy/.cache" $(TALLY) -dir "$$copy" go test -json -exec "$$copy/tools/as-nobody.sh" ./...
 
+lab: ## every network of the catalogue built for real, and compared with the prediction
+	$(call say,predicted and observed)
+	@$(GO) run ./cmd/towpath lab run all
+
 cover: ## coverage.html, and the sum
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
 	$(GO) tool cover -html=coverage.out -o coverage.html
@@ -113,4 +117,4 @@ install: build ## to PREFIX (/usr/local): program, manual, completion
 clean: ## remove what was built
 	rm -rf bin coverage.out coverage.html
 
-.PHONY: help build test check static portable format fmt vet staticcheck tidy imports fuzz race check-user cover man install clean
+.PHONY: help build test check static portable format fmt vet staticcheck tidy imports fuzz race check-user lab cover man install clean

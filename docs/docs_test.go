@@ -2,12 +2,9 @@
 package docs
 
 import (
-	"encoding/xml"
-	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -18,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // module is the path that our import paths begin with, root where it lies.
@@ -96,6 +91,9 @@ func ours(paths []string) []string {
 	return rooms
 }
 
+// pure are the rooms that think, and do not act.
+var pure = []string{"ftp", "ftp/dialogue", "ftp/listing", "internal/transcript", "topology", "doctor"}
+
 // TestArrows checks what no arrow may do.
 func TestArrows(t *testing.T) {
 	t.Parallel()
@@ -107,7 +105,7 @@ func TestArrows(t *testing.T) {
 		}
 	}
 	// What thinks can be tested without a socket or a file.
-	for _, room := range []string{"ftp", "ftp/dialogue", "ftp/listing", "internal/transcript", "topology", "doctor"} {
+	for _, room := range pure {
 		for _, p := range all[room] {
 			if p == "net" || p == "os" || p == "syscall" || strings.HasPrefix(p, "net/http") || strings.HasPrefix(p, "golang.org/x/sys") {
 				t.Errorf("%s imports %q, want it pure", room, p)
@@ -131,63 +129,6 @@ func TestArrows(t *testing.T) {
 	}
 	if len(all) == 0 || len(all["ftpserver"]) == 0 {
 		t.Fatalf("found %d rooms and no ftpserver among them", len(all))
-	}
-}
-
-// TestPicture compares the arrows of architecture.svg with the imports that
-// there are.
-func TestPicture(t *testing.T) {
-	t.Parallel()
-	var want, rooms []string
-	for room, paths := range imports(t) {
-		rooms = append(rooms, room)
-		if outermost(room) {
-			continue
-		}
-		for _, to := range ours(paths) {
-			want = append(want, room+" -> "+to)
-		}
-	}
-	rooms = slices.DeleteFunc(rooms, func(r string) bool { return outermost(r) && r != "cmd/towpath" })
-	slices.Sort(rooms)
-	slices.Sort(want)
-
-	f, err := os.Open("architecture.svg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var drawn, boxes []string
-	for d := xml.NewDecoder(f); ; {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, ok := token.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		a := map[string]string{}
-		for _, attr := range e.Attr {
-			a[attr.Name.Local] = attr.Value
-		}
-		switch {
-		case a["data-from"] != "":
-			drawn = append(drawn, a["data-from"]+" -> "+a["data-to"])
-		case a["data-room"] != "":
-			boxes = append(boxes, a["data-room"])
-		}
-	}
-	slices.Sort(drawn)
-	slices.Sort(boxes)
-	if diff := cmp.Diff(rooms, boxes); diff != "" {
-		t.Errorf("rooms: -tree +picture\n%s", diff)
-	}
-	if diff := cmp.Diff(want, drawn); diff != "" {
-		t.Errorf("arrows: -tree +picture\n%s", diff)
 	}
 }
 

@@ -366,7 +366,7 @@ func (s *session) listenActive(ctx context.Context) (net.Listener, error) {
 	var lc net.ListenConfig
 	p := s.set.ActivePorts
 	if p.Low == 0 {
-		return lc.Listen(ctx, "tcp", netip.AddrPortFrom(s.local, 0).String())
+		return lc.Listen(ctx, "tcp", s.listenOn(0))
 	}
 	// Begin somewhere else each time, so that a port has rest after its use.
 	size := int(p.High) - int(p.Low) + 1
@@ -375,11 +375,20 @@ func (s *session) listenActive(ctx context.Context) (net.Listener, error) {
 	for i := range size {
 		port := p.Low + uint16((start+i)%size)
 		var l net.Listener
-		if l, err = lc.Listen(ctx, "tcp", netip.AddrPortFrom(s.local, port).String()); err == nil {
+		if l, err = lc.Listen(ctx, "tcp", s.listenOn(port)); err == nil {
 			return l, nil
 		}
 	}
 	return nil, fmt.Errorf("no free port in %d-%d: %w", p.Low, p.High, err)
+}
+
+// listenOn is our end of the control connection with another port; any address
+// if that end is not ours, but a proxy's.
+func (s *session) listenOn(port uint16) string {
+	if !s.local.IsValid() {
+		return fmt.Sprintf(":%d", port)
+	}
+	return netip.AddrPortFrom(s.local, port).String()
 }
 
 // connect waits for the server in active mode, and hands the connection over.

@@ -76,9 +76,14 @@ func rootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddGroup(&cobra.Group{ID: clientGroup, Title: "The client:"}, &cobra.Group{ID: serverGroup, Title: "The server:"})
-	for _, c := range []*cobra.Command{serveCommand(), accountCommand(), configCommand(), doctorCommand()} {
+	root.AddGroup(&cobra.Group{ID: clientGroup, Title: "The client:"}, &cobra.Group{ID: serverGroup, Title: "The server:"},
+		&cobra.Group{ID: networkGroup, Title: "The network between them:"})
+	for _, c := range []*cobra.Command{serveCommand(), accountCommand(), configCommand()} {
 		c.GroupID = serverGroup
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{doctorCommand(), labCommand()} {
+		c.GroupID = networkGroup
 		root.AddCommand(c)
 	}
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(), cpCommand(),
@@ -88,6 +93,9 @@ func rootCommand() *cobra.Command {
 
 // serverGroup is what help shows the verbs of the server together by.
 const serverGroup = "server"
+
+// networkGroup is what help shows together that looks at what is between them.
+const networkGroup = "network"
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"towpath/doctor"
+	"towpath/lab"
+	"towpath/topology"
+)
+
+// labFlags are those of lab run and lab report.
+type labFlags struct {
+	lab  lab.Lab
+	mode string
+	jobs int
+	json bool
+}
+
+func labCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lab",
+		Short: "Build networks for real, and hold predictions against them",
+		Long: `Builds networks out of Linux network namespaces, runs FTP sessions in them, and
+compares what happens with what doctor predict says.
+
+It needs no root and calls no other program to build; the kernel must allow user
+namespaces. When it ends, however it ends, nothing is left behind.`,
+		Example: `  towpath lab list
+  towpath lab run server-inside-stateful
+  towpath lab run all --server vsftpd --client curl
+  towpath lab report /tmp/report client-inside
+  towpath lab shell client-inside`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	cmd.AddCommand(labListCommand(), labRunCommand(), labReportCommand(), labShellCommand())
+	return cmd
+}
+
+func labListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the networks of the catalogue",
+		Example: `  towpath lab list`,
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listNetworks(c.OutOrStdout()) },
+	}
+}
+
+func (v *labFlags) bind(f *pflag.FlagSet) {
+	f.StringVar(&v.lab.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, " or ")+" (default our own)")
+	f.StringVar(&v.lab.Client, "client", "", "another `PROGRAM` as client: "+strings.Join(lab.Clients, ", ")+" (default our own)")
+	f.StringArrayVar(&v.lab.Programs, "programs", nil, "look for them in this `DIRECTORY` too; may be repeated")
+	f.StringVar(&v.mode, "mode", "all", "port, eprt, pasv, epsv or all")
+	f.DurationVar(&v.lab.Patience, "patience", 1500*time.Millisecond, "how long servers wait for a data connection; clients wait twice as long")
+	f.IntVarP(&v.jobs, "jobs", "j", 16, "run so many cases at once")
+}
+
+func labRunCommand() *cobra.Command {
+	var v labFlags
+	cmd := &cobra.Command{
+		Use:   "run {NETWORK... | all}",
+		Short: "Run sessions in networks, and compare them with the prediction",
+		Long: `Builds each NETWORK, a name of the catalogue or a file in TOML, runs a session
+in it for each mode, and prints one table of what was predicted and what was
+observed: whether it works, and if not, what the client sees and the machine at
+which the packet was seen last that should have gone on.
+
+Exit codes: 0 all as predicted, 1 not all, 2 it could not be run.`,
+		Example: `  towpath lab run client-inside
+  towpath lab run all --json
+  towpath lab run docker-bridge --mode pasv --captures /tmp/packets
+  towpath lab run all --server vsftpd --client curl`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return inLab(func() error {
+				r, err := v.run(c.Context(), c.ErrOrStderr(), args)
+				if err != nil {
+					return err
+				}
+				write := r.WriteText
+				if v.json {
+					write = r.WriteJSON
+				}
+				if err := write(c.OutOrStdout()); err != nil {
+					return err
+				}
+				return asPredicted(r)
+			})
+		},
+	}
+	v.bind(cmd.Flags())
+	cmd.Flags().StringVar(&v.lab.Captures, "captures", "", "keep what passed each machine in `DIRECTORY`, as pcapng")
+	cmd.Flags().BoolVar(&v.json, "json", false, "write JSON")
+	return cmd
+}
+
+func labReportCommand() *cobra.Command {
+	var v labFlags
+	cmd := &cobra.Command{
+		Use:   "report DIRECTORY [NETWORK...]",
+		Short: "Run sessions, and write a page with a ladder of each",
+		Long: `Does what run does, for all networks of the catalogue if none is named, and
+writes DIRECTORY/index.html: a table, and for each case the prediction, a ladder
+of its packets from machine to machine, the dialogue, and links to the recordings
+(pcapng), which lie beside it.`,
+		Example: `  towpath lab report /tmp/report server-inside server-inside-alg
+  towpath lab report /tmp/report`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return inLab(func() error {
+				dir, names := args[0], args[1:]
+				if len(names) == 0 {
+					names = []string{"all"}
+				}
+				if err := os.MkdirAll(dir, 0o777); err != nil {
+					return err
+				}
+				v.lab.Captures = filepath.Join(dir, "captures")
+				r, err := v.run(c.Context(), c.ErrOrStderr(), names)
+				if err != nil {
+					return err
+				}
+				at := filepath.Join(dir, "index.html")
+				if err := writeNew(at, func(w io.Writer) error { return r.WriteHTML(w, dir) }); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s\n%s\n", r.Verdict(), at)
+				return asPredicted(r)
+			})
+		},
+	}
+	v.bind(cmd.Flags())
+	return cmd
+}
+
+func labShellCommand() *cobra.Command {
+	var l lab.Lab
+	cmd := &cobra.Command{
+		Use:   "shell NETWORK [MACHINE]",
+		Short: "Open a shell on a machine of a network",
+		Long: `Builds NETWORK, starts its servers (any name and password will do; the file is
+sea.bin), and opens your shell on MACHINE, that of the client if none is named.
+The network is gone when you leave.`,
+		Example: `  towpath lab shell client-inside
+  towpath lab shell server-inside router`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return inLab(func() error {
+				if err := l.Check(); err != nil {
+					return err
+				}
+				n, err := readNetwork(args[0])
+				if err != nil {
+					return err
+				}
+				at := ""
+				if len(args) > 1 {
+					at = args[1]
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "The server is at %v, as the client dials it; try: towpath get -o /dev/null ftp://u:p@%v/sea.bin\n", n.Session.To, n.Session.To)
+				code := 0
+				err = l.Shell(c.Context(), n, at, func(s *os.ProcessState) { code = s.ExitCode() })
+				if err == nil && code != 0 {
+					err = exit(code, errors.New("")) // the shell's own
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&l.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, " or ")+" (default our own)")
+	return cmd
+}
+
+// inLab runs f inside the namespaces of the lab.
+func inLab(f func() error) error {
+	code, entered, err := lab.Enter()
+	switch {
+	case err != nil:
+		return exit(doctorUnknown, err)
+	case !entered && code != 0:
+		return exit(code, errors.New("")) // told inside
+	case !entered:
+		return nil
+	}
+	err = f()
+	if _, ok := errors.AsType[*exitError](err); err != nil && !ok {
+		err = exit(doctorUnknown, err)
+	}
+	return err
+}
+
+func asPredicted(r *lab.Report) error {
+	if _, differ, _ := r.Count(); differ > 0 {
+		return exit(doctorFindings, errors.New("")) // it has all been told
+	}
+	return nil
+}
+
+// run runs all cases of the networks, several at a time. What cannot be run at
+// all ends it.
+func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string) (*lab.Report, error) {
+	if err := v.lab.Check(); err != nil {
+		return nil, err
+	}
+	if v.jobs < 1 {
+		return nil, fmt.Errorf("--jobs %d: want 1 or more", v.jobs)
+	}
+	modes := doctor.Modes
+	if m := doctor.Mode(strings.ToUpper(v.mode)); m != "ALL" {
+		if !slices.Contains(doctor.Modes, m) {
+			return nil, fmt.Errorf("--mode %q: want port, eprt, pasv, epsv or all", v.mode)
+		}
+		modes = []doctor.Mode{m}
+	}
+	var networks []*topology.Network
+	for _, name := range names {
+		if name == "all" {
+			networks = append(networks, topology.Catalogue()...)
+			continue
+		}
+		n, err := readNetwork(name)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, n)
+	}
+	r := &lab.Report{Programs: fmt.Sprintf("server: %s, client: %s", orOurs(v.lab.Server), orOurs(v.lab.Client))}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var (
+		mu      sync.Mutex
+		running sync.WaitGroup
+		slots   = make(chan struct{}, v.jobs)
+	)
+	terminal := isTerminal(notes)
+	for _, n := range networks {
+		for _, m := range modes {
+			if n.Session.To.Addr().Is6() && (m == doctor.PORT || m == doctor.PASV) {
+				continue // they have no room for its addresses
+			}
+			slots <- struct{}{}
+			if ctx.Err() != nil {
+				break
+			}
+			running.Go(func() {
+				defer func() { <-slots }()
+				c, err := v.lab.Case(ctx, n, m)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					stop(err)
+					return
+				}
+				r.Cases = append(r.Cases, c)
+				if terminal {
+					fmt.Fprintf(notes, "\r%d cases run ", len(r.Cases))
+				}
+			})
+		}
+	}
+	running.Wait()
+	if terminal {
+		fmt.Fprint(notes, "\r\x1b[K")
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	r.Sort()
+	return r, nil
+}
+
+func orOurs(program string) string {
+	if program == "" {
+		return "towpath"
+	}
+	return program
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,78 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath/doctor"
+	"towpath/topology"
+)
+
+// Lab runs sessions. The zero value is ready to use, in a process that has
+// entered ([Enter]).
+type Lab struct {
+	// Patience is how long servers wait for a data connection; clients wait
+	// twice as long. Default 1.5 s.
+	Patience time.Duration
+	// Server and Client are programs of others, of [Servers] and [Clients]. If
+	// empty they are our own halves. They are found by PATH, and in the
+	// directories Programs.
+	Server, Client string
+	Programs       []string
+	// Captures is the directory where the recordings of each case are kept, in
+	// one of its own. If empty they are not kept.
+	Captures string
+}
+
+// Servers and Clients are the programs of others that the lab knows how to run.
+var (
+	Servers = []string{"vsftpd", "proftpd"}
+	Clients = []string{"curl", "lftp", "tnftp"}
+)
+
+// Result is a prediction beside what happened.
+type Result struct {
+	Network   string         `json:"network"`
+	Mode      doctor.Mode    `json:"mode"`
+	TLS       bool           `json:"tls"`
+	Predicted doctor.Verdict `json:"predicted"`
+	Observed  Observation    `json:"observed"`
+	// Disagreement is empty if the two say the same: whether it works, and if
+	// not, what the client sees and at which machine it fails.
+	Disagreement string `json:"disagreement,omitempty"`
+	// Skipped says why nothing was run; empty if it was.
+	Skipped string `json:"skipped,omitempty"`
+
+	net *topology.Network
+}
+
+// Check says what is wrong with the options, before anything is built.
+func (l *Lab) Check() error {
+	if l.Server != "" && !slices.Contains(Servers, l.Server) {
+		return fmt.Errorf("server %q is not known; want %s, or none for our own", l.Server, strings.Join(Servers, " or "))
+	}
+	if l.Client != "" && !slices.Contains(Clients, l.Client) {
+		return fmt.Errorf("client %q is not known; want %s, or none for our own", l.Client, strings.Join(Clients, ", "))
+	}
+	if l.Patience < 0 {
+		return fmt.Errorf("patience %v is less than nothing", l.Patience)
+	}
+	return nil
+}
+
+func (l *Lab) patience() time.Duration {
+	if l.Patience == 0 {
+		return 1500 * time.Millisecond
+	}
+	return l.Patience
+}
+
+// loosely says whether the programs fail in ways that differ from those that are
+// predicted: ProFTPD takes a private address in PORT for the client's own,
+// tnftp refuses a 227 with another address, lftp connects again to a server that
+// has closed on it.
+func (l *Lab) loosely() bool {
+	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp"
+}

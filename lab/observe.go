@@ -1,0 +1,262 @@
+package lab
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"towpath/doctor"
+	"towpath/topology"
+)
+
+// fileSize is the length of the file that is fetched. That of a slow transfer is
+// more than a server sends at once.
+func fileSize(s topology.Session) int64 {
+	if s.Transfer > 0 {
+		return 2 << 20
+	}
+	return 64 << 10
+}
+
+// Observation is what became of one session.
+type Observation struct {
+	Works bool `json:"works"`
+	// Seen is what the client saw, Hop where the packet was seen last that
+	// should have gone on. Both are empty if it works.
+	Seen doctor.Seen `json:"seen,omitempty"`
+	Hop  string      `json:"hop,omitempty"`
+	// Captures is the directory of the recordings, one file for each machine,
+	// if they are kept.
+	Captures string `json:"captures,omitempty"`
+	// Dialogue is what the client sent and heard, as "C: " and "S: " lines.
+	Dialogue []string `json:"dialogue,omitempty"`
+	// Said is the client's own account of a failure.
+	Said string `json:"said,omitempty"`
+
+	mode      doctor.Mode
+	client    clientReport
+	sightings []sighting
+}
+
+// clientReport is how a client fared.
+type clientReport struct {
+	LoggedIn bool
+	Bytes    int64
+	Done     bool // the server said that the transfer is complete
+	// Err is why not, in the client's words; the others say what sort it is.
+	Err      string
+	Code     int    // of the reply that ended it, 0 if none did
+	Command  string // that it was the reply to
+	Refused  bool   // the other end said that it does not listen
+	Nowhere  bool   // the network said that there is no way
+	Reset    bool   // the other end took the connection, and cut it
+	TimedOut bool
+	// Impossible says that the address family has no such announcement.
+	Impossible bool
+	Took       time.Duration
+	Dialogue   []string
+}
+
+// sighting is one TCP segment on one machine.
+type sighting struct {
+	at       time.Time
+	node     string
+	src, dst netip.AddrPort
+	syn, ack bool
+	fin, rst bool
+	length   int    // of the payload
+	payload  string // the beginning of it
+}
+
+// look reads the recordings of all machines, in the order of time.
+func look(dir string, n *topology.Network) ([]sighting, error) {
+	var all []sighting
+	for _, node := range n.Nodes() {
+		s, err := readCapture(filepath.Join(dir, node.Name+".pcapng"), node.Name)
+		if err != nil {
+			return nil, fmt.Errorf("recording of %s: %w", node.Name, err)
+		}
+		all = append(all, s...)
+	}
+	slices.SortStableFunc(all, func(a, b sighting) int { return a.at.Compare(b.at) })
+	return all, nil
+}
+
+func readCapture(file, node string) ([]sighting, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	in, err := pcapgo.NewNgReader(f, pcapgo.NgReaderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		all  []sighting
+		eth  layers.Ethernet
+		v4   layers.IPv4
+		v6   layers.IPv6
+		tcp  layers.TCP
+		text gopacket.Payload
+		have []gopacket.LayerType
+	)
+	parser := gopacket.NewDecodingLayerParser(layers.LayerTypeEthernet, &eth, &v4, &v6, &tcp, &text)
+	parser.IgnoreUnsupported = true
+	for {
+		data, info, err := in.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		text = nil
+		if err := parser.DecodeLayers(data, &have); err != nil || !slices.Contains(have, layers.LayerTypeTCP) {
+			continue // ARP, neighbours
+		}
+		s := sighting{at: info.Timestamp, node: node, syn: tcp.SYN, ack: tcp.ACK, fin: tcp.FIN, rst: tcp.RST, length: len(text)}
+		var src, dst netip.Addr
+		if slices.Contains(have, layers.LayerTypeIPv4) {
+			src, _ = netip.AddrFromSlice(v4.SrcIP)
+			dst, _ = netip.AddrFromSlice(v4.DstIP)
+		} else {
+			src, _ = netip.AddrFromSlice(v6.SrcIP)
+			dst, _ = netip.AddrFromSlice(v6.DstIP)
+		}
+		s.src, s.dst = netip.AddrPortFrom(src.Unmap(), uint16(tcp.SrcPort)), netip.AddrPortFrom(dst.Unmap(), uint16(tcp.DstPort))
+		s.payload = string(text[:min(len(text), 512)])
+		all = append(all, s)
+	}
+}
+
+// conclude makes of what the client and the recorders saw what a user sees, and
+// the hop.
+func (o *Observation) conclude(patience time.Duration, n *topology.Network) {
+	r, all := &o.client, o.sightings
+	o.Works, o.Dialogue, o.Said = r.Done, r.Dialogue, r.Err
+	if o.Works {
+		return
+	}
+	control := map[uint16]bool{n.Session.To.Port(): true}
+	for _, h := range n.Hosts {
+		if h.Server != nil {
+			control[h.Server.ControlPort()] = true
+		}
+	}
+	// Of several data connections the first is the one that was asked about.
+	var opener uint16
+	data := func(s sighting) bool {
+		if control[s.src.Port()] || control[s.dst.Port()] {
+			return false
+		}
+		if opener == 0 && s.syn && !s.ack {
+			opener = s.src.Port()
+		}
+		return s.src.Port() == opener || s.dst.Port() == opener
+	}
+	last := func(is func(sighting) bool) string {
+		name := ""
+		for _, s := range all {
+			if is(s) {
+				name = s.node
+			}
+		}
+		return name
+	}
+	active := o.mode == doctor.PORT || o.mode == doctor.EPRT
+	verb, announces := string(o.mode), string(o.mode)
+	switch o.mode {
+	case doctor.PASV:
+		announces = "227 "
+	case doctor.EPSV:
+		announces = "229 "
+	}
+	server := last(func(s sighting) bool { return s.syn && !s.ack && !data(s) })
+	switch {
+	case !r.LoggedIn:
+		o.Seen = o.network()
+		o.Hop = cmp.Or(last(func(s sighting) bool { return !data(s) && s.syn && s.ack }), server)
+	case r.Impossible:
+		o.Seen, o.Hop = doctor.SeenFamily, n.Session.From
+	case r.Bytes == fileSize(n.Session):
+		o.Seen = doctor.SeenNo226
+		o.Hop = last(func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, "226 ") })
+	case r.Command == verb && r.Code >= 500 || active && (r.Command == "PORT" || r.Command == "EPRT") && r.Code >= 500:
+		o.Seen, o.Hop = doctor.SeenIllegal, server
+	case r.unanswered(verb):
+		o.Seen = doctor.SeenStall
+		o.Hop = last(func(s sighting) bool { return strings.Contains(s.payload, announces) })
+	case r.Reset || r.Code == 425 && strings.Contains(r.Err, "Bad IP"): // vsftpd says so
+		o.Seen, o.Hop = doctor.SeenStranger, server
+	default:
+		o.Seen = o.network()
+		if r.Code == 425 {
+			o.Seen = doctor.SeenLate425
+			if r.Took < patience {
+				o.Seen = doctor.SeenEarly425
+			}
+		}
+		o.Hop = last(func(s sighting) bool { return data(s) && s.syn && s.ack })
+		if o.Hop == "" {
+			o.Hop = last(func(s sighting) bool { return data(s) && s.syn })
+		}
+	}
+}
+
+// unanswered says whether a command was the last to be sent, and no reply came.
+func (r *clientReport) unanswered(verb string) bool {
+	for _, line := range slices.Backward(r.Dialogue) {
+		if line == "C: QUIT" {
+			continue
+		}
+		return strings.HasPrefix(line, "C: "+verb)
+	}
+	return false
+}
+
+// network is what the network itself said to the client.
+func (o *Observation) network() doctor.Seen {
+	switch {
+	case o.client.Refused:
+		return doctor.SeenRefused
+	case o.client.Nowhere:
+		return doctor.SeenUnreachable
+	case o.client.TimedOut:
+		return doctor.SeenTimeout
+	}
+	return doctor.Seen(o.client.Err)
+}
+
+// disagreement says in what the observation differs from a prediction, or "".
+// Loosely, only whether it works counts: some programs have ways of their own to
+// fail.
+func (o *Observation) disagreement(v doctor.Verdict, loosely bool) string {
+	switch {
+	case o.Works && v.Works || loosely && o.Works == v.Works:
+		return ""
+	case o.Works != v.Works:
+		return fmt.Sprintf("predicted: %s, observed: %s", said(v.Works, v.Seen, v.Hop), said(o.Works, o.Seen, o.Hop))
+	case o.Seen != v.Seen || o.Hop != v.Hop:
+		return fmt.Sprintf("predicted: %s, observed: %s", said(false, v.Seen, v.Hop), said(false, o.Seen, o.Hop))
+	}
+	return ""
+}
+
+func said(works bool, seen doctor.Seen, hop string) string {
+	if works {
+		return "works"
+	}
+	return fmt.Sprintf("%s at %s", seen, hop)
+}

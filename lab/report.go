@@ -1,0 +1,197 @@
+package lab
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"towpath/doctor"
+	"towpath/topology"
+)
+
+// Report is what the lab has shown, case by case.
+type Report struct {
+	// Programs say who was server and client.
+	Programs string   `json:"programs"`
+	Cases    []Result `json:"cases"`
+}
+
+// Sort puts the cases into the order of the catalogue, other networks behind it.
+func (r *Report) Sort() {
+	order := map[string]int{}
+	for i, n := range topology.Catalogue() {
+		order[n.Name] = i + 1
+	}
+	slices.SortStableFunc(r.Cases, func(a, b Result) int {
+		x, y := order[a.Network], order[b.Network]
+		if x == 0 || y == 0 {
+			x, y = y, x
+		}
+		return cmp.Or(x-y, cmp.Compare(a.Network, b.Network), slices.Index(doctor.Modes, a.Mode)-slices.Index(doctor.Modes, b.Mode))
+	})
+}
+
+// Count says how many cases went as predicted, how many did not, and how many
+// were not run.
+func (r *Report) Count() (agree, differ, skipped int) {
+	for _, c := range r.Cases {
+		switch {
+		case c.Skipped != "":
+			skipped++
+		case c.Disagreement != "":
+			differ++
+		default:
+			agree++
+		}
+	}
+	return agree, differ, skipped
+}
+
+// Verdict is one sentence about all.
+func (r *Report) Verdict() string {
+	agree, differ, skipped := r.Count()
+	text := fmt.Sprintf("%d of %d cases went as predicted", agree, agree+differ)
+	if differ > 0 {
+		text += fmt.Sprintf(", %d did not", differ)
+	}
+	if skipped > 0 {
+		text += fmt.Sprintf("; %d were not run", skipped)
+	}
+	return text + " (" + r.Programs + ")."
+}
+
+// WriteText writes one table, and behind it what did not go as predicted or was
+// not run.
+func (r *Report) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NETWORK\tMODE\tTLS\tPREDICTED\tOBSERVED\t")
+	for _, c := range r.Cases {
+		tls := ""
+		if c.TLS {
+			tls = "TLS"
+		}
+		observed, mark := said(c.Observed.Works, c.Observed.Seen, c.Observed.Hop), ""
+		switch {
+		case c.Skipped != "":
+			observed = "not run"
+		case c.Disagreement != "":
+			mark = "<- differs"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Network, c.Mode, tls, said(c.Predicted.Works, c.Predicted.Seen, c.Predicted.Hop), observed, mark)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Cases {
+		var err error
+		switch {
+		case c.Skipped != "":
+			_, err = fmt.Fprintf(w, "not run: %s %s: %s\n", c.Network, c.Mode, c.Skipped)
+		case c.Disagreement != "":
+			_, err = fmt.Fprintf(w, "differs: %s %s: %s; %s\n", c.Network, c.Mode, c.Disagreement, c.Observed.Said)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, r.Verdict())
+	return err
+}
+
+// WriteJSON writes the report as one object.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		Verdict string `json:"verdict"`
+		*Report
+	}{r.Verdict(), r})
+}
+
+// WriteHTML writes a page with a ladder for each case. Recordings are linked by
+// their path below dir, where the page is to lie.
+func (r *Report) WriteHTML(w io.Writer, dir string) error {
+	type capture struct{ Name, Path string }
+	type shown struct {
+		Result
+		Title, Predicted, Observed string
+		Ladder                     template.HTML
+		Captures                   []capture
+	}
+	var cases []shown
+	for _, c := range r.Cases {
+		s := shown{Result: c, Predicted: said(c.Predicted.Works, c.Predicted.Seen, c.Predicted.Hop), Observed: "not run"}
+		if c.net != nil {
+			s.Title = c.net.Title
+		}
+		if c.Skipped == "" {
+			s.Observed = said(c.Observed.Works, c.Observed.Seen, c.Observed.Hop)
+			s.Ladder = template.HTML(drawLadder(ladder(c.Observed.sightings, c.net), c.net)) // ours, its words escaped
+		}
+		if c.Observed.Captures != "" {
+			entries, err := os.ReadDir(c.Observed.Captures)
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				at := filepath.Join(c.Observed.Captures, e.Name())
+				if below, err := filepath.Rel(dir, at); err == nil {
+					at = below
+				}
+				s.Captures = append(s.Captures, capture{strings.TrimSuffix(e.Name(), ".pcapng"), filepath.ToSlash(at)})
+			}
+		}
+		cases = append(cases, s)
+	}
+	return page.Execute(w, map[string]any{"Verdict": r.Verdict(), "Cases": cases})
+}
+
+var page = template.Must(template.New("lab").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>What was predicted, and what happened</title>
+<style>
+body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2933; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e7eb; }
+th { position: sticky; top: 0; background: #fff; }
+.good { color: #1b6e3c; } .bad { color: #b3261e; font-weight: 600; } .quiet { color: #5b6770; }
+.verdict { font-weight: 600; }
+section { border-top: 1px solid #e4e7eb; margin-top: 1.5rem; } h2 { font-size: 1.1rem; margin-bottom: 0; }
+figure { margin: .5rem 0; overflow-x: auto; } pre { font-size: .85rem; overflow-x: auto; }
+svg text { font: 12px ui-sans-serif, system-ui, "DejaVu Sans", sans-serif; fill: #3b4754; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+svg .time { fill: #7b8794; } svg .lost-text { fill: #b3261e; } svg .data-text { fill: #1b4f9c; }
+svg path { fill: none; } .life { stroke: #cbd2d9; stroke-dasharray: 3 4; }
+path.control { stroke: #7b8794; stroke-width: 1.5; } path.data { stroke: #1b4f9c; stroke-width: 2; } path.lost { stroke: #b3261e; stroke-width: 2; }
+</style>
+<svg width="0" height="0" style="position:absolute"><defs>
+<marker id="control" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#7b8794"/></marker>
+<marker id="data" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#1b4f9c"/></marker>
+<marker id="lost" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#b3261e"/></marker>
+</defs></svg>
+<h1>What was predicted, and what happened</h1>
+<p class="verdict">{{.Verdict}}</p>
+<table>
+<tr><th>network<th>mode<th>predicted<th>observed
+{{range $i, $c := .Cases}}<tr><td><a href="#case{{$i}}">{{.Network}}</a><td>{{.Mode}}{{if .TLS}} TLS{{end}}<td>{{$c.Predicted}}<td class="{{if .Skipped}}quiet{{else if .Disagreement}}bad{{else}}good{{end}}">{{$c.Observed}}
+{{end}}</table>
+{{range $i, $c := .Cases}}<section id="case{{$i}}">
+<h2>{{.Network}}, {{.Mode}}{{if .TLS}} over TLS{{end}}</h2>
+<p>{{.Title}}. Predicted: {{$c.Predicted}}. {{if .Skipped}}Not run: {{.Skipped}}.{{else}}Observed: {{$c.Observed}}.{{end}}
+{{with $c.Result.Predicted.Why}}<br>{{.}}{{end}}{{with .Disagreement}}<br><span class="bad">{{.}}</span>{{end}}</p>
+{{with .Ladder}}<figure>{{.}}</figure>{{end}}
+{{with $c.Result.Observed.Dialogue}}<details><summary>the dialogue, as the client had it</summary><pre>{{range .}}{{.}}
+{{end}}</pre></details>{{end}}
+{{with .Captures}}<p class="quiet">Recordings: {{range .}}<a href="{{.Path}}">{{.Name}}</a> {{end}}</p>{{end}}
+</section>
+{{end}}
+<p class="verdict">{{.Verdict}}</p>
+</html>
+`))

@@ -1,0 +1,262 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"towpath/doctor"
+	"towpath/topology"
+)
+
+func TestMain(m *testing.M) {
+	code, entered, err := Enter()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "SKIP: no lab:", err)
+		os.Exit(0)
+	}
+	if entered {
+		code = m.Run()
+	}
+	os.Exit(code)
+}
+
+// Every network of the catalogue can be built.
+func TestBuild(t *testing.T) {
+	t.Parallel()
+	for _, n := range topology.Catalogue() {
+		w, err := build(n)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// compare runs all modes in networks, and fails where one is not as predicted.
+// (make lab does it for the whole catalogue.)
+func compare(t *testing.T, l *Lab, names ...string) []Result {
+	t.Helper()
+	var (
+		all     sync.WaitGroup
+		mu      sync.Mutex
+		results []Result
+	)
+	for _, name := range names {
+		n, err := topology.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range doctor.Predict(n) {
+			all.Go(func() {
+				r, err := l.Case(t.Context(), n, v.Mode)
+				mu.Lock()
+				defer mu.Unlock()
+				results = append(results, r)
+				switch {
+				case err != nil:
+					t.Error(err)
+				case r.Disagreement != "":
+					t.Errorf("%s %v: %s\n%s\n%s", name, v.Mode, r.Disagreement, r.Observed.Said, strings.Join(r.Observed.Dialogue, "\n"))
+				}
+			})
+		}
+	}
+	all.Wait()
+	return results
+}
+
+// What is predicted is what happens: one network of each kind.
+func TestCases(t *testing.T) {
+	t.Parallel()
+	compare(t, &Lab{}, "client-inside", "client-inside-strict-alg-tls", "client-inside-split", "client-inside-in-turn",
+		"server-inside-stateful", "server-inside-no-source-nat-alg", "server-inside-range-small", "server-inside-clear-again",
+		"hairpin-published", "balancer", "ipv6-strict-alg")
+}
+
+// A NAT with a short memory takes the 226 away, and a NOOP now and then saves it.
+func TestLost226(t *testing.T) {
+	t.Parallel()
+	for _, r := range compare(t, &Lab{}, "client-inside-forgetful", "client-inside-kept-alive") {
+		if !strings.HasPrefix(string(r.Mode), "P") && r.Mode != doctor.EPSV || r.Mode == doctor.PORT {
+			continue
+		}
+		if kept := r.Network == "client-inside-kept-alive"; r.Observed.Works != kept {
+			t.Errorf("%s %v: works: %v", r.Network, r.Mode, r.Observed.Works)
+		}
+	}
+}
+
+// Servers and clients of others, where they are installed.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	unpacked, err := filepath.Abs("../.peers/usr/sbin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*Lab{{Server: "vsftpd", Client: "curl"}, {Server: "proftpd"}, {Client: "lftp"}, {Client: "tnftp"}} {
+		l.Programs = []string{unpacked}
+		t.Run(l.Server+l.Client, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range []string{l.Server, l.Client} {
+				if p == "" {
+					continue
+				}
+				if _, err := l.find(p); err != nil {
+					t.Skip(err)
+				}
+			}
+			for _, r := range compare(t, l, "client-inside", "server-inside-strict", "server-inside-published") {
+				if r.Skipped != "" {
+					t.Logf("%s %s: %s", r.Network, r.Mode, r.Skipped)
+				}
+			}
+		})
+	}
+}
+
+// The recordings are there, one for each machine, and the page shows each case.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := &Lab{Captures: filepath.Join(dir, "captures")}
+	r := &Report{Programs: "ours", Cases: compare(t, l, "server-inside-stateful", "client-inside-gateway")}
+	r.Sort()
+	for _, c := range r.Cases[:4] {
+		found, err := filepath.Glob(filepath.Join(c.Observed.Captures, "*.pcapng"))
+		if err != nil || len(found) != 4 {
+			t.Errorf("%s %s: recordings %v, %v; want those of client, router, internet and server", c.Network, c.Mode, found, err)
+		}
+	}
+	var text, page strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if want := "4 of 4 cases went as predicted; 4 were not run (ours)."; !strings.Contains(text.String(), want) {
+		t.Errorf("want %q in\n%s", want, text.String())
+	}
+	if err := r.WriteHTML(&page, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"(ends at internet)", "(ends at router)", ">PASV<", "captures/server-inside-stateful/PORT/router.pcapng", "there is no gateway"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("want %q in the page", want)
+		}
+	}
+	inBrowser(t, page.String(), 4)
+}
+
+// inBrowser opens a page in Chromium, where it is installed, and counts its
+// ladders.
+func inBrowser(t *testing.T, page string, ladders int) {
+	t.Helper()
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Log("not opened in a browser:", err)
+		return
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "index.html")
+	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
+		"--virtual-time-budget=1000", "--dump-dom", "file://"+file)
+	cmd.Env = append(os.Environ(), "HOME="+dir)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", browser, err)
+	}
+	if got := strings.Count(string(out), "<figure><svg"); got != ladders {
+		t.Errorf("the browser shows %d ladders, want %d", got, ladders)
+	}
+}
+
+// When the lab is killed, nothing is left.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("LAB_TEST_WAIT") != "" { // we are the one to be killed
+		n, err := topology.Lookup("server-inside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := build(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, err := (&Lab{}).serve(t.Context(), w, w.net.Node("server"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		fmt.Println("built")
+		select {}
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
+	cmd.Env = append(os.Environ(), "LAB_TEST_WAIT=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 6)
+	if _, err := out.Read(buf); err != nil || string(buf) != "built\n" {
+		t.Fatalf("%q, %v", buf, err)
+	}
+	children := tree(t, cmd.Process.Pid)
+	if len(children) < 2 {
+		t.Errorf("%d processes below, want those of the lab and its server", len(children))
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	// The pipe ends when the last of them that holds it has ended.
+	for {
+		if _, err := out.Read(buf); err != nil {
+			break
+		}
+	}
+}
+
+// tree returns the processes below one.
+func tree(t *testing.T, pid int) []int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents := map[int][]int{}
+	for _, file := range stats {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		i := strings.LastIndexByte(string(b), ')')
+		f := strings.Fields(string(b)[i+1:])
+		p, err1 := strconv.Atoi(f[1])
+		me, err2 := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err1 == nil && err2 == nil {
+			parents[p] = append(parents[p], me)
+		}
+	}
+	var below []int
+	for _, c := range parents[pid] {
+		below = append(append(below, c), tree(t, c)...)
+	}
+	slices.Sort(below)
+	return below
+}
