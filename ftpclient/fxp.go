@@ -57,7 +57,7 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 			return err
 		}
 	}
-	secret, err := fxpTLS(a, b)
+	x, err := fxpTLS(a, b)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,6 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 	}
 	// The target listens first: if the source is refused then, nothing has
 	// connected to it.
-	x := fxpRun{secret: secret}
 	room := func() int64 { // what is at the target, -1 if nothing
 		n, err := b.size(ctx, target)
 		if err != nil {
@@ -91,8 +90,11 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 		if refused(err, 426) && b.alive() == nil {
 			// One who turns strangers away may go on waiting: then the other
 			// speaks first, and all that it knows is that it was cut off.
-			if n := room(); n == before || n <= 0 {
+			switch n := room(); {
+			case n == before, n <= 0:
 				err = fmt.Errorf("%w: a data connection was cut before a byte came through: %w", ErrFXP, err)
+			case x.client == a:
+				err = fmt.Errorf("%w: as a client of TLS %s closes before all has arrived: %w", ErrFXP, a.host, err)
 			}
 		}
 		return err
@@ -150,21 +152,26 @@ func takeBoth(ctx context.Context, x, y *Client) (*session, *session, error) {
 	}
 }
 
-// fxpTLS chooses how a data connection between the two is secured: by "SSCN" or
-// "CPSV", of whichever of the two knows it, or "" in clear text.
-func fxpTLS(a, b *session) (how string, err error) {
-	if (a.tls == nil) != (b.tls == nil) {
-		return "", fmt.Errorf("%w: one of them is spoken to by TLS and the other in clear text", ErrFXP)
+// fxpTLS chooses how a data connection from a to b is secured, by what either of
+// them knows.
+//
+// The client had better be the one that receives: it has to read the tickets that
+// come behind a handshake of TLS 1.3. One that sends and closes over them, as
+// ProFTPD does, resets the connection, and the end of the file is lost.
+func fxpTLS(a, b *session) (fxpRun, error) {
+	switch {
+	case (a.tls == nil) != (b.tls == nil):
+		return fxpRun{}, fmt.Errorf("%w: one of them is spoken to by TLS and the other in clear text", ErrFXP)
+	case a.tls == nil:
+		return fxpRun{}, nil
+	case b.features.Has("SSCN"):
+		return fxpRun{"SSCN", b}, nil
+	case a.features.Has("SSCN"):
+		return fxpRun{"SSCN", a}, nil
+	case a.features.Has("CPSV"), b.features.Has("CPSV"):
+		return fxpRun{secret: "CPSV"}, nil
 	}
-	if a.tls == nil {
-		return "", nil
-	}
-	for _, how := range []string{"SSCN", "CPSV"} {
-		if a.features.Has(how) || b.features.Has(how) {
-			return how, nil
-		}
-	}
-	return "", fmt.Errorf("%w: over TLS one of them must know SSCN or CPSV, and neither does", ErrFXP)
+	return fxpRun{}, fmt.Errorf("%w: over TLS one of them must know SSCN or CPSV, and neither does", ErrFXP)
 }
 
 // peerOf is one server's part in a transfer.
@@ -173,21 +180,20 @@ type peerOf struct {
 	cmd ftp.Command
 }
 
-type fxpRun struct{ secret string }
+type fxpRun struct {
+	secret string   // "SSCN", "CPSV", or "" in clear text
+	client *session // who is told by SSCN to take the part of the client
+}
 
 // run has one side listen and the other connect.
 func (x fxpRun) run(ctx context.Context, listens, connects peerOf) error {
 	verb := "PASV"
 	switch x.secret {
 	case "SSCN":
-		one := listens.session
-		if !one.features.Has("SSCN") {
-			one = connects.session
+		if _, err := x.client.do(ctx, "SSCN", "ON"); err != nil {
+			return refusesFXP(x.client, err)
 		}
-		if _, err := one.do(ctx, "SSCN", "ON"); err != nil {
-			return refusesFXP(one, err)
-		}
-		defer func() { _, _ = one.do(context.WithoutCancel(ctx), "SSCN", "OFF") }() // or the session is over
+		defer func() { _, _ = x.client.do(context.WithoutCancel(ctx), "SSCN", "OFF") }() // or the session is over
 	case "CPSV":
 		if verb = "CPSV"; !listens.features.Has(verb) {
 			return fmt.Errorf("%w: %s does not know CPSV", ErrFXP, listens.host)
@@ -278,9 +284,13 @@ func (x fxpRun) wait(ctx context.Context, one, other *transfer) error {
 	// Until both have begun they have as long as a connection and a reply may
 	// take.
 	late, stop := clock(max(one.s.set.DataTimeout, 0) + max(one.s.set.Timeout, 0))
-	defer stop()
+	defer func() { stop() }()
 	oneBegun, otherBegun := one.answer.begun, other.answer.begun
 	oneDone, otherDone := one.answer.done, other.answer.done
+	behind := func() { // what one has sent may be long on its way with the other, not for ever
+		stop()
+		late, stop = clock(max(one.s.set.Timeout, one.s.set.StallTimeout, other.s.set.StallTimeout) * 10)
+	}
 	for oneDone != nil || otherDone != nil {
 		select {
 		case <-oneBegun:
@@ -292,11 +302,13 @@ func (x fxpRun) wait(ctx context.Context, one, other *transfer) error {
 			if err := one.fxpResult(other); err != nil {
 				return err
 			}
+			behind()
 		case <-otherDone:
 			otherDone, otherBegun = nil, nil
 			if err := other.fxpResult(one); err != nil {
 				return err
 			}
+			behind()
 		case <-one.s.dead:
 			return one.s.alive()
 		case <-other.s.dead:
@@ -305,6 +317,9 @@ func (x fxpRun) wait(ctx context.Context, one, other *transfer) error {
 			return ctx.Err()
 		case <-late:
 			late = nil
+			if oneDone == nil || otherDone == nil {
+				return fmt.Errorf("%w: one server has said that it is done, and the other says nothing", ErrStalled)
+			}
 			if oneBegun != nil || otherBegun != nil {
 				return fmt.Errorf("%w: no data connection came about between %s and %s", ErrFXP, one.s.host, other.s.host)
 			}

@@ -3,15 +3,20 @@ package ftpclient_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"towpath/ftpclient"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/storage"
+	"towpath/storage/mem"
 )
 
 // serveAt is a server at an address of its own, so that others are strangers to
@@ -150,21 +155,22 @@ func TestFXPCrossed(t *testing.T) {
 	}
 }
 
+// limited sends a MiB per second.
+func limited(o *ftpserver.Options) {
+	in := o.Login
+	o.Login = func(ctx context.Context, l ftpserver.Login) (*ftpserver.User, error) {
+		u, err := in(ctx, l)
+		if err == nil {
+			u.DownloadRate = 1 << 20
+		}
+		return u, err
+	}
+}
+
 // A context that ends stops both, and the sessions live.
 func TestFXPCancelled(t *testing.T) {
 	t.Parallel()
-	slow := func(o *ftpserver.Options) {
-		friendly(o)
-		in := o.Login
-		o.Login = func(ctx context.Context, l ftpserver.Login) (*ftpserver.User, error) {
-			u, err := in(ctx, l)
-			if err == nil {
-				u.DownloadRate = 1 << 20
-			}
-			return u, err
-		}
-	}
-	from, to := serveAt(t, "127.0.0.2", ftptest.Files{"big": string(noise(32 << 20))}, slow), serveAt(t, "127.0.0.3", nil, friendly)
+	from, to := serveAt(t, "127.0.0.2", ftptest.Files{"big": string(noise(32 << 20))}, friendly, limited), serveAt(t, "127.0.0.3", nil, friendly)
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	b := login(t, to.Addr)
@@ -179,6 +185,98 @@ func TestFXPCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	atRest(t, a, b)
+}
+
+// brittle is a tree whose files break half-way.
+type brittle struct {
+	storage.FS
+	whole int64 // how many bytes of a file come out, and go in
+}
+
+var errBroken = errors.New("the disk is broken")
+
+func (b brittle) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
+	r, err := b.FS.Open(ctx, name, offset)
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(r, b.whole), iotest.ErrReader(errBroken)), r}, err
+}
+
+func (b brittle) Create(ctx context.Context, name string, how storage.How) (storage.Writer, error) {
+	w, err := b.FS.Create(ctx, name, how)
+	return &brittleWriter{w, b.whole}, err
+}
+
+type brittleWriter struct {
+	storage.Writer
+	left int64
+}
+
+func (w *brittleWriter) Write(p []byte) (int, error) {
+	if w.left -= int64(len(p)); w.left < 0 {
+		return 0, errBroken
+	}
+	return w.Writer.Write(p)
+}
+
+// What breaks half-way on either side is an error, no copy, and both sessions go
+// on; of a server that is gone the other one's session does.
+func TestFXPBreaks(t *testing.T) {
+	t.Parallel()
+	big := string(noise(8 << 20))
+	broken := func() ftptest.Option {
+		return ftptest.Root(brittle{mem.New(ftptest.Files{"big": big}), 3 << 20})
+	}
+	for _, test := range []struct {
+		name     string
+		from, to ftptest.Option
+	}{
+		{"the source", broken(), nothing},
+		{"the target", nothing, broken()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			from, to := serveAt(t, "127.0.0.2", ftptest.Files{"big": big}, friendly, test.from), serveAt(t, "127.0.0.3", nil, friendly, test.to)
+			a, b := login(t, from.Addr), login(t, to.Addr)
+			if err := ftpclient.FXP(testContext(t), a, "big", b, "copy"); err == nil || errors.Is(err, ftpclient.ErrFXP) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := b.Stat(testContext(t), "copy"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("half a file is there: %v", err)
+			}
+			atRest(t, a, b)
+		})
+	}
+	for _, dies := range []string{"the source", "the target"} {
+		t.Run(dies+" is gone", func(t *testing.T) {
+			t.Parallel()
+			servers := map[string]*ftptest.Server{
+				"the source": serveAt(t, "127.0.0.2", ftptest.Files{"big": big}, friendly, limited),
+				"the target": serveAt(t, "127.0.0.3", nil, friendly),
+			}
+			die := sync.OnceFunc(func() { _ = servers[dies].Close() })
+			a := login(t, servers["the source"].Addr, func(o *ftpclient.Options) {
+				o.Trace = func(dir byte, line string) {
+					if dir == 'S' && strings.HasPrefix(line, "150") {
+						go die()
+					}
+				}
+			})
+			b := login(t, servers["the target"].Addr)
+			if err := ftpclient.FXP(testContext(t), a, "big", b, "copy"); err == nil {
+				t.Error("half a file is a copy")
+			}
+			if dies == "the target" {
+				atRest(t, a)
+				return
+			}
+			if _, err := b.Stat(testContext(t), "copy"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("half a file is there: %v", err)
+			}
+			atRest(t, b)
+		})
+	}
 }
 
 func TestCopy(t *testing.T) {

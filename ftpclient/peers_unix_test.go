@@ -30,6 +30,7 @@ const nobody = 65534
 // stranger is a server of others, in a directory of its own.
 type stranger struct {
 	dir, root string // what is for it, and what it serves
+	ip        string // where it listens
 	port      int
 	cert, key string // files
 	binary    string
@@ -136,8 +137,11 @@ var strangers = []struct {
 		if err := os.Mkdir(filepath.Join(s.dir, "empty"), 0o555); err != nil {
 			t.Fatal(err)
 		}
-		return []string{s.binary, s.write(t, "vsftpd.conf", fmt.Sprintf(`listen=YES
-listen_address=127.0.0.1
+		listen := "listen=YES\nlisten_address=" + s.ip
+		if strings.Contains(s.ip, ":") {
+			listen = "listen=NO\nlisten_ipv6=YES\nlisten_address6=" + s.ip
+		}
+		return []string{s.binary, s.write(t, "vsftpd.conf", listen+fmt.Sprintf(`
 listen_port=%d
 background=NO
 run_as_launching_user=YES
@@ -180,8 +184,8 @@ anon_max_rate=0
 		conf := fmt.Sprintf(`ServerType standalone
 ServerName test
 Port %d
-DefaultAddress 127.0.0.1
-UseIPv6 off
+DefaultAddress %s
+UseIPv6 %s
 UseReverseDNS off
 PidFile %s/pid
 ScoreboardFile none
@@ -198,7 +202,7 @@ AllowOverwrite on
 AllowStoreRestart on
 AllowRetrieveRestart on
 DefaultChdir %s
-`, s.port, s.dir, me.Username, group.Name, users, s.root)
+`, s.port, s.ip, map[bool]string{false: "off", true: "on"}[strings.Contains(s.ip, ":")], s.dir, me.Username, group.Name, users, s.root)
 		if modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd"); hasFile(modules + "/mod_tls.so") {
 			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\nLoadModule mod_digest.c\nLoadModule mod_deflate.c\nDeflateEngine on\n" + conf + fmt.Sprintf(`TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
@@ -217,7 +221,7 @@ TLSVerifyClient off
 import sys
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.servers import FTPServer
-port, root, cert, key = sys.argv[1:]
+ip, port, root, cert, key = sys.argv[1:]
 try:
     from pyftpdlib.handlers import TLS_FTPHandler as Handler
     Handler.certfile, Handler.keyfile = cert, key
@@ -225,8 +229,8 @@ except ImportError: # it needs OpenSSL for TLS
     from pyftpdlib.handlers import FTPHandler as Handler
 Handler.authorizer = DummyAuthorizer()
 Handler.authorizer.add_user("test", "secret", root, perm="elradfmwMT")
-FTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
-`), fmt.Sprint(s.port), s.root, s.cert, s.key}
+FTPServer((ip, int(port)), Handler).serve_forever()
+`), s.ip, fmt.Sprint(s.port), s.root, s.cert, s.key}
 	}},
 	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
 		users := s.write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%d:%d::%s/./::::::::::::\n", nobody, nobody, s.root))
@@ -250,7 +254,7 @@ FTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 			}
 		}
 		return []string{
-			s.binary, "-S", fmt.Sprintf("127.0.0.1,%d", s.port), "-l", "puredb:" + db, "-E", "-H", "-A", "-f", "none",
+			s.binary, "-S", fmt.Sprintf("%s,%d", s.ip, s.port), "-l", "puredb:" + db, "-E", "-H", "-A", "-f", "none",
 			"-U", "022:022", "-u", "1", "-g", filepath.Join(s.dir, "pid"), "-Y", "1", "-2", both,
 		}
 	}},
@@ -264,6 +268,12 @@ func hasFile(name string) bool {
 // host starts a server of others that ends with the test.
 func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *stranger) []string) *stranger {
 	t.Helper()
+	return hostAt(t, "127.0.0.1", program, asRoot, command)
+}
+
+// hostAt is host at an address of ours.
+func hostAt(t *testing.T, ip, program string, asRoot bool, command func(*testing.T, *stranger) []string) *stranger {
+	t.Helper()
 	if asRoot && os.Geteuid() != 0 {
 		t.Skipf("%s runs as root only", program)
 	}
@@ -272,7 +282,7 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &stranger{dir: dir}
+	s := &stranger{dir: dir, ip: ip}
 	s.binary = s.find(t, program)
 	s.root = filepath.Join(s.dir, "root")
 	if err := errors.Join(os.Mkdir(s.root, 0o755), os.Chmod(s.dir, 0o755)); err != nil {
@@ -285,9 +295,9 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 	}
 	s.cert = s.write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
 	s.key = s.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
-		t.Fatal(err)
+		t.Skipf("this server needs an address of its own: %v", err)
 	}
 	s.port = l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
@@ -325,7 +335,7 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 	}
 }
 
-func (s *stranger) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+func (s *stranger) addr() string { return net.JoinHostPort(s.ip, fmt.Sprint(s.port)) }
 
 // TestUploadIsNotCutShort: OpenSSL servers send TLS 1.3 tickets that lie unread
 // with a client that only writes; its close is a reset then, and what a slow
