@@ -1,8 +1,7 @@
 package doctor
 
 import (
-	"fmt"
-
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -25,21 +24,9 @@ const (
 )
 
 // Text says it in a sentence.
-func (s Seen) Text() string {
-	return map[Seen]string{
-		SeenTimeout:     "The client hangs, then reports a time-out.",
-		SeenRefused:     "The client reports a refused connection at once.",
-		SeenUnreachable: "The client reports at once that there is no route to the host.",
-		SeenIllegal:     "The server answers 500 (or 501) Illegal PORT at once.",
-		SeenLate425:     "The server answers 425 after its own time-out, often a minute.",
-		SeenEarly425:    "The server answers 425 at once.",
-		SeenStranger:    "The data connection comes about, and the server closes it: 425.",
-		SeenWary:        "The data connection comes about, and the client closes it.",
-		SeenNo226:       "All bytes arrive, and the client waits for a 226 that never comes.",
-		SeenStall:       "The control connection is silent from here on, until the client gives up.",
-		SeenFamily:      "The client says that the address cannot be announced.",
-	}[s]
-}
+func (s Seen) Text() string { return s.phrase().In(words.English) }
+
+func (s Seen) phrase() words.Phrase { return words.Say("seen." + string(s)) }
 
 // Cause is why a mode fails. The values are stable.
 type Cause string
@@ -61,10 +48,10 @@ const (
 )
 
 // why says what happens, with the addresses of this case.
-func (o *outcome) why(n *topology.Network, m Mode) string {
-	end, opener := o.fate.last, "client"
+func (o *outcome) why(n *topology.Network, m Mode) words.Phrase {
+	end, opener := o.fate.last, words.Say("client")
 	if m.active() && !o.control {
-		opener = "server"
+		opener = words.Say("server")
 	}
 	var reply string
 	if reply = string(m); m == PASV {
@@ -74,71 +61,66 @@ func (o *outcome) why(n *topology.Network, m Mode) string {
 	}
 	switch o.cause {
 	case CauseFirewall:
-		return fmt.Sprintf("The %s connects to %v, and the firewall on %s lets no new connection to port %d through from %s to %s.",
-			opener, o.dialled, o.hop, end.dst.Port(), o.side(o.fate.in), o.side(o.fate.out))
+		return words.Say("cause.firewall", "opener", opener, "to", o.dialled, "hop", o.hop, "port", end.dst.Port(),
+			"in", o.side(o.fate.in), "out", o.side(o.fate.out))
 	case CauseInside:
-		return fmt.Sprintf("%s names %v: from where the %s stands that address leads nowhere; its packets end at %s.",
-			reply, o.dialled.Addr(), opener, o.hop)
+		return words.Say("cause.inside-address", "reply", reply, "address", o.dialled.Addr(), "opener", opener, "hop", o.hop)
 	case CauseMismatch:
 		if o.link.at.Name != o.hop {
-			return fmt.Sprintf("%s names %v, which is not the address that %s sees the client at; it refuses such an announcement.", m, o.told.addr.Addr(), o.hop)
+			return words.Say("cause.address-mismatch.gateway", "mode", m, "address", o.told.addr.Addr(), "hop", o.hop)
 		}
-		return fmt.Sprintf("%s names %v, but the server sees the client at %v. It makes no connections to third hosts: that would be a bounce attack.",
-			m, o.told.addr.Addr(), o.link.far.src.Addr())
+		return words.Say("cause.address-mismatch", "mode", m, "address", o.told.addr.Addr(), "peer", o.link.far.src.Addr())
 	case CauseNotForwarded:
-		return fmt.Sprintf("The %s connects to %v; that address is of %s, which forwards port %d to nobody.",
-			opener, o.dialled, o.hop, end.dst.Port())
+		return words.Say("cause.not-forwarded", "opener", opener, "to", o.dialled, "hop", o.hop, "port", end.dst.Port())
 	case CauseStrays:
-		return fmt.Sprintf("The connection to %v arrives, but the answer is sent from %v to %v and ends at %s; who asked waits for an answer from %v.",
-			o.dialled, end.src.Addr(), end.dst.Addr(), o.hop, o.dialled.Addr())
+		return words.Say("cause.answer-strays", "to", o.dialled, "from", end.src.Addr(), "back", end.dst.Addr(),
+			"hop", o.hop, "asked", o.dialled.Addr())
 	case CauseStranger:
 		want := o.link.far.src.Addr()
 		if m.active() {
 			want = o.link.near.dst.Addr()
 		}
-		return fmt.Sprintf("The data connection comes from %v, the control connection is with %v: whoever takes it would take a stranger's.", o.peer, want)
+		return words.Say("cause.stranger", "peer", o.peer, "want", want)
 	case CauseOtherServer:
-		return fmt.Sprintf("The session is with %s, but the data connection to %v comes to %s, where nobody waits for it.",
-			o.link.at.Name, o.dialled, o.hop)
+		return words.Say("cause.other-server", "server", o.link.at.Name, "to", o.dialled, "hop", o.hop)
 	case CauseForgotten:
 		idle := topology.Duration(0)
 		if node := o.world.machine(o.hop); node != nil {
 			idle = node.Idle
 		}
-		return fmt.Sprintf("The control connection is silent during a transfer of %v, and %s forgets it after %v: the 226 finds no way to the client.",
-			n.Session.Transfer, o.hop, idle)
+		return words.Say("cause.forgotten", "transfer", n.Session.Transfer, "hop", o.hop, "idle", idle)
 	case CauseStall:
-		return fmt.Sprintf("The kernel's ALG on %s takes the segment for a piece of an announcement and drops it, each time that it is sent again.", o.hop)
+		return words.Say("cause.announcement-eaten", "hop", o.hop)
 	case CauseFamily:
-		return fmt.Sprintf("%s has room for four bytes of address; over IPv6 there are EPRT and EPSV (RFC 2428).", m)
+		return words.Say("cause.ipv6", "mode", m)
 	case CauseClosed:
-		return fmt.Sprintf("The connection to %v comes to %s, where nobody listens on port %d.", o.dialled, o.hop, end.dst.Port())
+		return words.Say("cause.closed-port", "to", o.dialled, "hop", o.hop, "port", end.dst.Port())
 	}
-	return fmt.Sprintf("The %s connects to %v, and %s knows no way there.", opener, o.dialled, o.hop)
+	return words.Say("cause.no-route", "opener", opener, "to", o.dialled, "hop", o.hop)
 }
 
 // side names an interface of the machine where it ended.
-func (o *outcome) side(iface string) string {
+func (o *outcome) side(iface string) any {
 	if iface == topology.Self {
-		return "itself"
+		return words.Say("itself")
 	}
 	if i := o.fate.at.Interface(iface); i != nil {
 		return i.Link
 	}
-	return "anywhere"
+	return words.Say("anywhere")
 }
 
-// text says why a helper did nothing.
-func (r remark) text(n *topology.Network) string {
+// phrase says why a helper did nothing.
+func (r remark) phrase(n *topology.Network) words.Phrase {
 	switch r.why {
 	case Blind:
-		return fmt.Sprintf("The ALG on %s cannot read the announcement: the control connection is encrypted.", r.node)
+		return words.Say("alg-blind", "node", r.node)
 	case OtherPort:
-		return fmt.Sprintf("The ALG on %s reads port %v, and this session is on %d.", r.node, n.Node(r.node).ALG.Ports, n.Session.To.Port())
+		return words.Say("alg-other-port", "node", r.node, "ports", n.Node(r.node).ALG.Ports, "port", n.Session.To.Port())
 	case OtherAddress:
-		return fmt.Sprintf("The ALG on %s looks away: the address announced is not that of its sender.", r.node)
+		return words.Say("alg-other-address", "node", r.node)
 	case Missed:
-		return fmt.Sprintf("The ALG on %s did not see the announcement: it does not begin its segment.", r.node)
+		return words.Say("alg-missed", "node", r.node)
 	}
-	return ""
+	return words.Phrase{}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"towpath/ftp"
+	"towpath/internal/columns"
 )
 
 // Announcement is what one line of a dialogue says of a data connection.
@@ -377,9 +378,9 @@ func (a Announcement) WriteText(w io.Writer) error {
 	} else {
 		fmt.Fprintf(&b, "port     %d\n", a.Port)
 	}
-	wrap(&b, "means    ", "         ", a.Means)
+	columns.Wrap(&b, "means    ", "         ", a.Means, width)
 	for _, r := range a.Remarks {
-		wrap(&b, "remark   ", "         ", r.Text)
+		columns.Wrap(&b, "remark   ", "         ", r.Text, width)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

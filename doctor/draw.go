@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -320,10 +321,10 @@ func (d *drawing) cross(node string, y int) {
 }
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en">
+<html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Network}}: which modes work</title>
+<title>{{.Network}}: {{call .Say "page.title"}}</title>
 <style>
 body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", sans-serif; color: #1f2933; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
 figure { margin: 1rem 0; overflow-x: auto; }
@@ -335,37 +336,40 @@ p.verdict { font-weight: 600; }
 <p class="verdict">{{.Verdict}}</p>
 <figure>{{.Drawing}}</figure>
 <table>
-<tr><th>mode<th>result<th>where<th>seen<th>cause
-{{range .Cases}}<tr><td>{{.Mode}}{{if .Works}}<td class="good">works<td><td><td>{{else}}<td class="bad">fails<td>{{.Hop}}<td>{{.Seen}}<td>{{.Cause}}{{end}}
+<tr><th>{{call .Say "head.mode"}}<th>{{call .Say "head.result"}}<th>{{call .Say "head.where"}}<th>{{call .Say "head.seen"}}<th>{{call .Say "head.cause"}}
+{{range .Cases}}<tr><td>{{.Mode}}{{if .Works}}<td class="good">{{call $.Say "cell.works"}}<td><td><td>{{else}}<td class="bad">{{call $.Say "cell.fails"}}<td>{{.Hop}}<td>{{call $.Label .Seen}}<td>{{call $.Label .Cause}}{{end}}
 {{end}}</table>
 {{range .Groups}}<h2>{{.Verbs}}</h2>
-<p>{{.Seen.Text}} {{.Why}}</p>
-{{if .Repairs}}<p>Any one of these repairs it; each was tried on this network:</p>
-<ol>{{range .Repairs}}<li>{{.}}{{with .Result}}. {{.}}{{end}}{{end}}</ol>{{else}}<p>No repair was found.</p>{{end}}
-{{if .Useless}}<p>These do not help:</p>
-<ul>{{range .Useless}}<li>{{.}}. {{.Result}}{{end}}</ul>{{end}}
+<p>{{.Told}} {{.Why}}</p>
+{{if .Repairs}}<p>{{call $.Say "report.repairs"}}</p>
+<ol>{{range .Repairs}}<li>{{.Full}}{{end}}</ol>{{else}}<p>{{call $.Say "report.no-repair"}}</p>{{end}}
+{{if .Useless}}<p>{{call $.Say "report.useless-all"}}</p>
+<ul>{{range .Useless}}<li>{{.Full}}{{end}}</ul>{{end}}
 {{end}}{{with .Remark}}<p>{{.}}</p>{{end}}
 <p class="verdict">{{.Verdict}}</p>
 </html>
 `))
 
 // WriteHTML writes one page: the verdict, the drawing, and all that is to be
-// said. It needs no other file.
+// said, in the language of the report; the drawing speaks English. It needs no
+// other file.
 func (r *Report) WriteHTML(w io.Writer) error {
 	var svg strings.Builder
 	if err := r.WriteSVG(&svg); err != nil {
 		return err
 	}
-	type words struct {
+	type told struct {
 		Verdict
-		Verbs string
+		Verbs, Told string
 	}
-	var groups []words
+	var groups []told
 	for _, g := range r.groups() {
-		groups = append(groups, words{g.Verdict, and(g.verbs)})
+		groups = append(groups, told{g.Verdict, words.List(r.lang, g.verbs), g.Seen.phrase().In(r.lang)})
 	}
+	say := func(name string) string { return words.Say(name).In(r.lang) }
 	return page.Execute(w, map[string]any{
 		"Network": r.Network, "Title": r.Title, "Verdict": r.Verdict, "Cases": r.Cases, "Groups": groups,
 		"Remark": r.Remark, "Drawing": template.HTML(svg.String()), // ours, its words escaped
+		"Lang": r.lang, "Say": say, "Label": func(id any) string { return say(fmt.Sprint("label.", id)) },
 	})
 }

@@ -11,8 +11,9 @@
 package doctor
 
 import (
-	"strings"
+	"slices"
 
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -52,6 +53,19 @@ type Verdict struct {
 	Useless []Repair `json:"useless,omitempty"`
 
 	outcome *outcome
+	why     []words.Phrase // what Why says
+}
+
+// in returns the verdict with its sentences in a language.
+func (v Verdict) in(l words.Lang) Verdict {
+	v.Why = words.Sentences(l, v.why...)
+	v.Repairs, v.Useless = slices.Clone(v.Repairs), slices.Clone(v.Useless)
+	for _, all := range [][]Repair{v.Repairs, v.Useless} {
+		for i, r := range all {
+			all[i] = r.in(l)
+		}
+	}
+	return v
 }
 
 // Predict returns a verdict for each mode. In a network of IPv6 there are two:
@@ -126,17 +140,17 @@ func judge(n *topology.Network, m Mode) Verdict {
 	if len(works) > 0 {
 		v.Ports = join(works).String()
 	}
-	why := []string{o.why(n, m)}
+	v.why = []words.Phrase{o.why(n, m)}
 	if o.told != nil {
 		for _, r := range o.told.remarks {
 			v.ALG = r.why
-			why = append(why, r.text(n))
+			v.why = append(v.why, r.phrase(n))
 		}
 	}
 	if v.Ports != "" {
-		why = append(why, "It works if the port that is chosen happens to be of "+v.Ports+".")
+		v.why = append(v.why, words.Say("why.some-ports", "ports", v.Ports))
 	}
-	v.Why = strings.Join(why, " ")
+	v.Why = words.Sentences(words.English, v.why...)
 	return v
 }
 

@@ -1,11 +1,11 @@
 package doctor
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -15,6 +15,9 @@ type Repair struct {
 	// Result is what becomes of a remedy that is useless, or of one that costs
 	// something; empty if there is nothing to add.
 	Result string `json:"result,omitempty"`
+
+	result words.Phrase // what Result says
+	lang   words.Lang
 }
 
 // Change is one thing to do.
@@ -25,6 +28,13 @@ type Change struct {
 	// Node is where it is done.
 	Node string `json:"node,omitempty"`
 	Text string `json:"text"`
+
+	says words.Phrase // what Text says
+}
+
+// change makes one, told in English.
+func change(id, node string, says words.Phrase) Change {
+	return Change{ID: id, Node: node, Text: says.In(words.English), says: says}
 }
 
 // String tells all changes in a sentence.
@@ -33,7 +43,24 @@ func (r Repair) String() string {
 	for _, c := range r.Changes {
 		texts = append(texts, c.Text)
 	}
-	return strings.Join(texts, "; ")
+	return strings.Join(texts, words.Say("repair.and").In(r.lang))
+}
+
+// Full tells them with what comes of them.
+func (r Repair) Full() string {
+	if r.Result == "" {
+		return r.String()
+	}
+	return words.Say("report.result", "repair", r.String(), "result", r.Result).In(r.lang)
+}
+
+// in returns the repair told in a language.
+func (r Repair) in(l words.Lang) Repair {
+	r.lang, r.Result, r.Changes = l, r.result.In(l), slices.Clone(r.Changes)
+	for i := range r.Changes {
+		r.Changes[i].Text = r.Changes[i].says.In(l)
+	}
+	return r
 }
 
 // move is a change, and what it does to a network.
@@ -88,7 +115,7 @@ func repairs(n *topology.Network, v Verdict) []Repair {
 			again := judge(changed, v.Mode)
 			switch {
 			case again.Works:
-				found = append(found, Repair{Changes: done, Result: prices[m.ID]})
+				found = append(found, costs(Repair{Changes: done}, m.ID))
 			case len(done) < maxChanges:
 				queue = append(queue, state{changed, again, done})
 			}
@@ -101,9 +128,16 @@ func repairs(n *topology.Network, v Verdict) []Repair {
 }
 
 // prices are what some changes cost.
-var prices = map[string]string{
-	"clear-again": "The control connection is readable to everybody from then on.",
-	"foreign":     "This opens the door to bounce attacks.",
+var prices = map[string]words.Phrase{
+	"clear-again": words.Say("price.clear-again"),
+	"foreign":     words.Say("price.foreign"),
+}
+
+// costs adds to a repair the price of a change, if there is one.
+func costs(r Repair, id string) Repair {
+	r.result = prices[id]
+	r.Result = r.result.In(words.English)
+	return r
 }
 
 // rank puts the small first, and among them what costs nothing.
@@ -111,7 +145,7 @@ func rank(r Repair) int {
 	n := 10 * len(r.Changes)
 	for _, c := range r.Changes {
 		switch {
-		case prices[c.ID] != "":
+		case prices[c.ID].Name() != "":
 			n += 5
 		case c.ID == "gateway": // one more program
 			n++
@@ -123,10 +157,12 @@ func rank(r Repair) int {
 	return n
 }
 
+func (c Change) key() string { return c.ID + " " + c.Node + " " + c.Text }
+
 func key(done []Change) string {
 	var k []string
 	for _, c := range done {
-		k = append(k, c.ID+" "+c.Node+" "+c.Text)
+		k = append(k, c.key())
 	}
 	slices.Sort(k)
 	return strings.Join(k, "\n")
@@ -135,7 +171,9 @@ func key(done []Change) string {
 // covered says whether changes contain a repair that was found already.
 func covered(found []Repair, done []Change) bool {
 	return slices.ContainsFunc(found, func(r Repair) bool {
-		return !slices.ContainsFunc(r.Changes, func(c Change) bool { return !slices.Contains(done, c) })
+		return !slices.ContainsFunc(r.Changes, func(c Change) bool {
+			return !slices.ContainsFunc(done, func(d Change) bool { return c.key() == d.key() })
+		})
 	})
 }
 
@@ -150,7 +188,7 @@ func otherMode(n *topology.Network, not Mode) (Repair, bool) {
 	if len(work) == 0 {
 		return Repair{}, false
 	}
-	return Repair{Changes: []Change{{ID: "mode", Node: n.Session.From, Text: "use " + strings.Join(work, " or ")}}}, true
+	return Repair{Changes: []Change{change("mode", n.Session.From, words.Say("change.mode", "modes", words.Or(work)))}}, true
 }
 
 // moves are the changes that could remove the cause of a verdict.
@@ -200,7 +238,7 @@ func moves(n *topology.Network, v Verdict) []move {
 		return all
 	case CauseStall:
 		add(move{
-			Change{ID: "lines", Text: "send each announcement in one segment, ended by CRLF"},
+			change("lines", "", words.Say("change.lines")),
 			func(n *topology.Network) { n.Session.Lines = topology.Whole },
 		})
 	case CauseFamily:
@@ -221,9 +259,9 @@ func (o *outcome) peered(v Verdict) bool {
 
 // listening makes sure that the listener of a mode has a range of its own, and
 // returns it with the words to be said about it.
-func listening(v Verdict, n *topology.Network) (topology.Ports, string, func(*topology.Network)) {
+func listening(v Verdict, n *topology.Network) (topology.Ports, words.Phrase, func(*topology.Network)) {
 	if v.outcome.control {
-		return topology.Port(v.outcome.dialled.Port()), "", func(*topology.Network) {}
+		return topology.Port(v.outcome.dialled.Port()), words.Phrase{}, func(*topology.Network) {}
 	}
 	name := n.Session.From
 	if !v.Mode.active() {
@@ -233,14 +271,14 @@ func listening(v Verdict, n *topology.Network) (topology.Ports, string, func(*to
 	ports := given
 	switch {
 	case v.Mode.active() && len(node.Client.Active) > 0:
-		return node.Client.Active, "", func(*topology.Network) {}
+		return node.Client.Active, words.Phrase{}, func(*topology.Network) {}
 	case !v.Mode.active() && len(node.Server.Passive) > 0:
-		return node.Server.Passive, "", func(*topology.Network) {}
+		return node.Server.Passive, words.Phrase{}, func(*topology.Network) {}
 	case v.Mode.active():
-		return ports, fmt.Sprintf("let the client listen on %v only, and ", ports),
+		return ports, words.Say("listen.client", "ports", ports),
 			func(n *topology.Network) { n.Node(name).Client.Active = ports }
 	}
-	return ports, fmt.Sprintf("let the server listen on %v only, and ", ports),
+	return ports, words.Say("listen.server", "ports", ports),
 		func(n *topology.Network) { n.Node(name).Server.Passive = ports }
 }
 
@@ -249,20 +287,18 @@ func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // allow opens the firewall that dropped the packet.
 func (o *outcome) allow(n *topology.Network, v Verdict) move {
-	ports, words, give := listening(v, n)
+	ports, first, give := listening(v, n)
 	f := o.fate
 	rule := topology.Rule{In: f.in, Out: f.out, To: host(f.last.dst.Addr()), Ports: ports, Do: topology.Accept}
-	from := ""
+	name, to := f.at.Name, f.last.dst.Addr()
+	says := words.Say("change.allow", "first", first, "to", to, "ports", ports, "node", name)
 	if v.Mode.active() && !o.control {
-		rule.From = host(f.last.src.Addr())
-		from = fmt.Sprintf(" from %v", f.last.src.Addr())
+		from := f.last.src.Addr()
+		rule.From = host(from)
+		says = words.Say("change.allow.from", "first", first, "from", from, "to", to, "ports", ports, "node", name)
 	}
-	name := f.at.Name
 	return move{
-		Change{
-			ID: "allow", Node: name,
-			Text: fmt.Sprintf("%sallow new connections%s to %v ports %v on %s", words, from, f.last.dst.Addr(), ports, name),
-		},
+		change("allow", name, says),
 		func(n *topology.Network) {
 			give(n)
 			node := n.Node(name)
@@ -273,7 +309,7 @@ func (o *outcome) allow(n *topology.Network, v Verdict) move {
 
 // forward forwards the range on the NAT that did not know where to send it.
 func (o *outcome) forward(n *topology.Network, v Verdict) []move {
-	ports, words, give := listening(v, n)
+	ports, first, give := listening(v, n)
 	f := o.fate
 	var to netip.Addr
 	if fl := o.controlFlow(f.at); fl != nil && !o.control {
@@ -290,7 +326,7 @@ func (o *outcome) forward(n *topology.Network, v Verdict) []move {
 	rule := topology.Forward{In: f.in, Address: f.came.dst.Addr(), Ports: ports, To: []netip.Addr{to}}
 	name := f.at.Name
 	return []move{{
-		Change{ID: "forward", Node: name, Text: fmt.Sprintf("%sforward ports %v of %v on %s to %v, to the same numbers", words, ports, rule.Address, name, to)},
+		change("forward", name, words.Say("change.forward", "first", first, "ports", ports, "address", rule.Address, "node", name, "to", to)),
 		func(n *topology.Network) {
 			give(n)
 			node := n.Node(name)
@@ -320,13 +356,13 @@ func (o *outcome) external(v Verdict) move {
 		a, name := o.link.far.src.Addr(), o.link.near.src.Addr()
 		client := o.world.net.Session.From
 		return move{
-			Change{ID: "external", Node: client, Text: fmt.Sprintf("let the client announce %v in place of %v", a, name)},
+			change("external", client, words.Say("change.external.active", "address", a, "own", name)),
 			func(n *topology.Network) { n.Node(client).Client.External = a },
 		}
 	}
 	a, server := o.link.near.dst.Addr(), o.link.at.Name
 	return move{
-		Change{ID: "external", Node: server, Text: fmt.Sprintf("tell %s its external address %v, for 227", server, a)},
+		change("external", server, words.Say("change.external.passive", "node", server, "address", a)),
 		func(n *topology.Network) { n.Node(server).Server.External = a },
 	}
 }
@@ -357,7 +393,7 @@ func (o *outcome) sourceNAT(n *topology.Network) []move {
 			}
 		}
 		all = append(all, move{
-			Change{ID: "source-nat", Node: name, Text: fmt.Sprintf("give connections from %v that leave %s by %s its own address (source NAT)", rule.From, name, out)},
+			change("source-nat", name, words.Say("change.source-nat", "from", rule.From, "node", name, "out", out)),
 			func(n *topology.Network) { n.Node(name).SourceNAT = append(n.Node(name).SourceNAT, rule) },
 		})
 	}
@@ -373,7 +409,7 @@ func (o *outcome) oneAddress(n *topology.Network) []move {
 		}
 		name := r.Name
 		all = append(all, move{
-			Change{ID: "one-address", Node: name, Text: "give all connections of a client the same public address on " + name},
+			change("one-address", name, words.Say("change.one-address", "node", name)),
 			func(n *topology.Network) {
 				nat := n.Node(name).SourceNAT
 				for i := range nat {
@@ -397,7 +433,7 @@ func sticky(n *topology.Network, _ string) []move {
 		}
 		name := r.Name
 		all = append(all, move{
-			Change{ID: "sticky", Node: name, Text: "let " + name + " send all connections of one client to the same server"},
+			change("sticky", name, words.Say("change.sticky", "node", name)),
 			func(n *topology.Network) {
 				for i := range n.Node(name).Forwards {
 					n.Node(name).Forwards[i].Sticky = true
@@ -427,11 +463,11 @@ func patience(n *topology.Network, o *outcome) []move {
 	each, longer := shortest/3, 2*n.Session.Transfer
 	return []move{
 		{
-			Change{ID: "keep-alive", Node: n.Session.From, Text: fmt.Sprintf("send a TCP keep-alive on the control connection each %v", each)},
+			change("keep-alive", n.Session.From, words.Say("change.keep-alive", "each", each)),
 			func(n *topology.Network) { n.Session.KeepAlive = each },
 		},
 		{
-			Change{ID: "idle", Node: o.hop, Text: fmt.Sprintf("let %s remember idle connections for %v", strings.Join(names, " and "), longer)},
+			change("idle", o.hop, words.Say("change.idle", "nodes", words.And(names), "longer", longer)),
 			func(n *topology.Network) {
 				for _, name := range names {
 					n.Node(name).Idle = longer
@@ -451,8 +487,8 @@ func (o *outcome) helpers(n *topology.Network, v Verdict) []move {
 			v.ALG == "" && v.Cause != CauseStall
 	}
 	var all []move
-	add := func(id, node, text string, apply func(*topology.Network)) {
-		all = append(all, move{Change{ID: id, Node: node, Text: text}, apply})
+	add := func(id, node string, says words.Phrase, apply func(*topology.Network)) {
+		all = append(all, move{change(id, node, says), apply})
 	}
 	for _, s := range o.link.steps {
 		m := o.world.machine(s.Node)
@@ -465,27 +501,27 @@ func (o *outcome) helpers(n *topology.Network, v Verdict) []move {
 		}
 		reads := m.ALG != nil && m.ALG.Ports.Contains(port)
 		if clear && !reads && !has(topology.Gateway) {
-			add("alg", name, fmt.Sprintf("switch on the FTP helper of %s for port %d", name, port),
+			add("alg", name, words.Say("change.alg", "node", name, "port", port),
 				put(topology.ALG{Kind: topology.Kernel, Ports: topology.Port(port)}))
 		}
 		if (!reads || m.ALG.Kind != topology.Gateway || !clear && !m.ALG.TerminateTLS) && !has(topology.Kernel) {
-			text := "put a gateway that reads announcements on " + name
+			says := words.Say("change.gateway", "node", name)
 			if !clear {
-				text += ", and let it terminate TLS"
+				says = words.Say("change.gateway.tls", "node", name)
 			}
-			add("gateway", name, text, put(topology.ALG{Kind: topology.Gateway, Ports: topology.Port(port), TerminateTLS: !clear}))
+			add("gateway", name, says, put(topology.ALG{Kind: topology.Gateway, Ports: topology.Port(port), TerminateTLS: !clear}))
 		}
 		if m.StrictlyReplies && slices.Contains(o.helped(), name) {
-			add("related", name, "let the firewall of "+name+" accept what is related, not replies alone",
+			add("related", name, words.Say("change.related", "node", name),
 				func(n *topology.Network) { n.Node(name).StrictlyReplies = false })
 		}
 	}
 	if v.ALG == Blind {
-		add("clear-again", n.Session.From, "let the client send CCC after the login, so that the ALG can read again",
+		add("clear-again", n.Session.From, words.Say("change.clear-again"),
 			func(n *topology.Network) { n.Session.ClearAgain = true })
 	}
 	if server := o.link.at.Name; v.ALG == OtherAddress && !v.Mode.active() {
-		add("no-external", server, fmt.Sprintf("take the external address from %s: the ALG puts in the right one", server),
+		add("no-external", server, words.Say("change.no-external", "node", server),
 			func(n *topology.Network) { n.Node(server).Server.External = netip.Addr{} })
 	}
 	return all
@@ -511,7 +547,8 @@ func useless(n *topology.Network, v Verdict) []Repair {
 			return
 		}
 		if again := judge(changed, v.Mode); !again.Works {
-			all = append(all, Repair{Changes: []Change{c}, Result: why + " Still: " + again.Why})
+			result := words.Say(why, "why", again.why)
+			all = append(all, Repair{Changes: []Change{c}, Result: result.In(words.English), result: result})
 		}
 	}
 	o := v.outcome
@@ -522,17 +559,17 @@ func useless(n *topology.Network, v Verdict) []Repair {
 			continue
 		}
 		name, public := s.Node, fl.arrives[back].dst.Addr()
-		to, who := fl.arrives[forth].src.Addr(), "client"
-		why := "Port 20 is where the server connects from. Nobody sends anything to port 20 of the client: the connection goes to the port that the client announces."
+		to, end := fl.arrives[forth].src.Addr(), words.Say("client")
+		why := "useless.forward-20.active"
 		if !v.Mode.active() {
-			public, to, who = fl.arrives[forth].dst.Addr(), fl.arrives[back].src.Addr(), "server"
-			why = "Port 20 has no part in passive mode: the connection goes to the port that the server announces."
+			public, to, end = fl.arrives[forth].dst.Addr(), fl.arrives[back].src.Addr(), words.Say("server")
+			why = "useless.forward-20.passive"
 		}
 		if !m.Has(public) {
 			continue
 		}
 		rule := topology.Forward{Address: public, Ports: topology.Port(20), To: []netip.Addr{to}}
-		try(Change{ID: "forward-20", Node: name, Text: fmt.Sprintf("forward port 20 on %s to the %s", name, who)},
+		try(change("forward-20", name, words.Say("change.forward-20", "node", name, "end", end)),
 			func(n *topology.Network) {
 				node := n.Node(name)
 				node.Forwards = slices.Insert(node.Forwards, 0, rule)
@@ -541,9 +578,9 @@ func useless(n *topology.Network, v Verdict) []Repair {
 	}
 	if v.Cause == CauseMismatch && v.Hop == o.link.at.Name {
 		server := v.Hop
-		try(Change{ID: "foreign", Node: server, Text: "let the server take any address (port_promiscuous)"},
+		try(change("foreign", server, words.Say("change.foreign")),
 			func(n *topology.Network) { n.Node(server).Server.AllowForeign = true },
-			"It opens the door to bounce attacks, and the server then connects to an address that only the inside knows.")
+			"useless.foreign")
 	}
 	return all
 }

@@ -6,8 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"towpath/internal/columns"
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -20,15 +21,33 @@ type Report struct {
 	// Remark says where the network goes against what is commonly told.
 	Remark string `json:"remark,omitempty"`
 
-	net *topology.Network
+	net  *topology.Network
+	lang words.Lang
 }
 
 // NewReport gathers verdicts, as those of [Predict].
 func NewReport(n *topology.Network, cases []Verdict) *Report {
 	r := &Report{Network: n.Name, Title: n.Title, Cases: cases, net: n}
-	r.Verdict = r.sentence()
-	r.Remark = r.thumb()
+	r.tell()
 	return r
+}
+
+// In returns the report in a language. Names that programs read stay as they
+// are, and so does what the network calls itself and its machines.
+func (r *Report) In(l words.Lang) *Report {
+	told := *r
+	told.lang, told.Cases = l, slices.Clone(r.Cases)
+	for i, v := range told.Cases {
+		told.Cases[i] = v.in(l)
+	}
+	told.tell()
+	return &told
+}
+
+// tell says what there is to say about all cases.
+func (r *Report) tell() {
+	r.Verdict = r.sentence().In(r.lang)
+	r.Remark = r.thumb().In(r.lang)
 }
 
 // Works says whether all modes do.
@@ -37,47 +56,42 @@ func (r *Report) Works() bool {
 }
 
 // sentence is the verdict on all modes together.
-func (r *Report) sentence() string {
-	var good, bad []string
+func (r *Report) sentence() words.Phrase {
+	var good, bad []Mode
 	for _, v := range r.Cases {
 		if v.Works {
-			good = append(good, string(v.Mode))
+			good = append(good, v.Mode)
 		} else {
-			bad = append(bad, string(v.Mode))
+			bad = append(bad, v.Mode)
 		}
 	}
+	works := clause("clause.works", good)
+	fails := clause("clause.fails", bad)
 	switch {
 	case len(r.Cases) == 0:
-		return "Nothing was asked."
+		return words.Say("verdict.none")
 	case len(bad) == 0:
-		return and(good) + " " + verb("works", good) + "."
+		return words.Say("verdict.one", "clause", works)
 	case len(good) == 0 && r.Cases[0].Connection == "control" && r.Cases[0].outcome.control:
-		return "There is no session: " + strings.ToLower(r.Cases[0].Why[:1]) + r.Cases[0].Why[1:]
+		return words.Say("verdict.no-session", "why", r.Cases[0].why)
 	case len(good) == 0:
-		return and(bad) + " " + verb("fails", bad) + "."
+		return words.Say("verdict.one", "clause", fails)
 	}
-	return and(good) + " " + verb("works", good) + ", " + and(bad) + " " + verb("fails", bad) + "."
+	return words.Say("verdict.two", "works", works, "fails", fails)
 }
 
-func and(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
+// clause says something of modes, in the number that English wants.
+func clause(name string, modes []Mode) words.Phrase {
+	number := ".many"
+	if len(modes) == 1 {
+		number = ".one"
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
-}
-
-// verb puts a verb into the number of its subject.
-func verb(singular string, subject []string) string {
-	if len(subject) == 1 {
-		return singular
-	}
-	return strings.TrimSuffix(singular, "s")
+	return words.Say(name+number, "modes", words.And(modes))
 }
 
 // thumb compares the network with a rule of thumb: source NAT needs an ALG for
 // active mode only, destination NAT for passive mode only.
-func (r *Report) thumb() string {
-	const rule = "“Source NAT needs an ALG for active mode, destination NAT for passive mode” is half the truth: "
+func (r *Report) thumb() words.Phrase {
 	for _, v := range r.Cases {
 		if v.Works || v.outcome.control {
 			continue
@@ -86,16 +100,16 @@ func (r *Report) thumb() string {
 		source, destination := l.near.src.Addr() != l.far.src.Addr(), l.near.dst.Addr() != l.far.dst.Addr()
 		switch {
 		case source && !destination && !v.Mode.active() && v.Cause == CauseFirewall:
-			return rule + "here the client is behind source NAT and passive mode fails too, since the firewall on " + v.Hop + " lets out no connection to the port that the server chooses."
+			return words.Say("thumb.source.firewall", "hop", v.Hop)
 		case source && !destination && !v.Mode.active() && v.Cause == CauseStranger:
-			return rule + "here the client is behind source NAT and passive mode fails too, since its two connections do not come from one address."
+			return words.Say("thumb.source.stranger")
 		case destination && !source && v.Mode.active() && v.Cause == CauseFirewall:
-			return rule + "here the server is behind destination NAT and active mode fails too, since the firewall on " + v.Hop + " stops the connection that the server opens."
+			return words.Say("thumb.destination.firewall", "hop", v.Hop)
 		case destination && !source && v.Mode.active() && v.Cause == CauseStrays:
-			return rule + "here the server is behind destination NAT and active mode fails too, since nobody translates the connections that the server opens."
+			return words.Say("thumb.destination.strays")
 		}
 	}
-	return ""
+	return words.Phrase{}
 }
 
 // WriteJSON writes the report as one object.
@@ -108,7 +122,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 // group is verdicts that differ by their verb alone.
 type group struct {
-	verbs []string
+	verbs []Mode
 	Verdict
 }
 
@@ -122,74 +136,56 @@ func (r *Report) groups() []group {
 		switch {
 		case v.Works:
 		case i < 0:
-			all = append(all, group{[]string{string(v.Mode)}, v})
+			all = append(all, group{[]Mode{v.Mode}, v})
 		default:
-			all[i].verbs = append(all[i].verbs, string(v.Mode))
+			all[i].verbs = append(all[i].verbs, v.Mode)
 		}
 	}
 	return all
 }
 
+// width is how many columns a report takes at most.
+const width = 79
+
 // WriteText writes the report for people: the verdict first and last.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n%s\n\n", r.Network, r.Title, r.Verdict)
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "MODE\tRESULT\tWHERE\tSEEN\tCAUSE")
+	say := func(name string, args ...any) string { return words.Say(name, args...).In(r.lang) }
+	wrap := func(first, others, text string) { columns.Wrap(&b, first, others, text, width) }
+	fmt.Fprintf(&b, "%s: %s\n", r.Network, r.Title)
+	wrap("", "", r.Verdict)
+	b.WriteByte('\n')
+	rows := [][]string{{say("head.mode"), say("head.result"), say("head.where"), say("head.seen"), say("head.cause")}}
 	for _, v := range r.Cases {
-		if v.Works {
-			fmt.Fprintf(t, "%s\tworks\t\t\t\n", v.Mode)
-		} else {
-			fmt.Fprintf(t, "%s\tfails\t%s\t%s\t%s\n", v.Mode, v.Hop, v.Seen, v.Cause)
+		row := []string{string(v.Mode), say("cell.works")}
+		if !v.Works {
+			row = []string{string(v.Mode), say("cell.fails"), v.Hop, say("label." + string(v.Seen)), say("label." + string(v.Cause))}
 		}
+		rows = append(rows, row)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	table := b.String()
-	b.Reset()
-	for line := range strings.Lines(table) {
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
+	columns.Table(&b, rows)
 	for _, g := range r.groups() {
-		fmt.Fprintf(&b, "\n%s: %s\n", and(g.verbs), g.Seen.Text())
-		wrap(&b, "  ", "  ", g.Why)
+		b.WriteByte('\n')
+		wrap("", "  ", say("report.group", "modes", words.And(g.verbs), "seen", g.Seen.phrase()))
+		wrap("  ", "  ", g.Why)
 		if len(g.Repairs) == 0 {
-			fmt.Fprintln(&b, "  No repair was found.")
+			wrap("  ", "  ", say("report.no-repair"))
 		} else {
-			fmt.Fprintln(&b, "  Any one of these repairs it; each was tried on this network:")
+			wrap("  ", "  ", say("report.repairs"))
 		}
 		for i, repair := range g.Repairs {
-			text := repair.String()
-			if repair.Result != "" {
-				text += ". " + repair.Result
-			}
-			wrap(&b, fmt.Sprintf("  %d. ", i+1), "     ", text)
+			wrap(fmt.Sprintf("  %d. ", i+1), "     ", repair.Full())
 		}
 		for _, u := range g.Useless {
-			wrap(&b, "  Does not help: ", "    ", u.String()+". "+u.Result)
+			wrap("  "+say("report.useless"), "    ", u.Full())
 		}
 	}
 	if r.Remark != "" {
 		b.WriteByte('\n')
-		wrap(&b, "", "", r.Remark)
+		wrap("", "", r.Remark)
 	}
-	fmt.Fprintf(&b, "\n%s\n", r.Verdict)
+	b.WriteByte('\n')
+	wrap("", "", r.Verdict)
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// wrap breaks a text into lines of at most 80 letters.
-func wrap(b *strings.Builder, first, others, text string) {
-	line := first
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && len([]rune(line))+len([]rune(word)) >= 80 {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = others
-		}
-		line += word + " "
-		empty = false
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }

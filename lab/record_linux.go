@@ -59,8 +59,7 @@ func (h *host) record(file string, interfaces ...string) (r *recorder, err error
 		if err = h.do(func() error { return r.open(name) }); err != nil {
 			return r, err
 		}
-	}
-	for i, s := range r.sockets { // from here on the file belongs to write
+		s := r.sockets[i]
 		r.readers.Go(func() { r.read(i, s) })
 	}
 	return r, nil

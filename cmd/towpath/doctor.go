@@ -1,6 +1,29 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	catalogue "towpath/internal/words" // words are those of the shell here
+)
+
+const langFlag = "lang"
+
+// spoken is the language that a command of doctor answers in: that of --lang,
+// else that of the locale.
+func spoken(cmd *cobra.Command) (catalogue.Lang, error) {
+	f := cmd.Flag(langFlag)
+	if f == nil || !f.Changed {
+		return catalogue.Locale(os.Environ()), nil
+	}
+	l, err := catalogue.ParseLang(f.Value.String())
+	if err != nil {
+		return l, exit(doctorUnknown, fmt.Errorf("--lang %w", err))
+	}
+	return l, nil
+}
 
 // What doctor says by its exit status, beside 0.
 const (
@@ -17,6 +40,7 @@ func doctorCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
 	cmd.AddCommand(doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand())
 	return cmd
 }

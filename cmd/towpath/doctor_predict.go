@@ -44,7 +44,8 @@ changes that repair it; each was tried on the changed network.`,
   towpath doctor predict --list
   towpath doctor predict double-nat --toml > network.toml
   towpath doctor predict network.toml --json
-  towpath doctor predict server-inside --svg network.svg --html network.html`,
+  towpath doctor predict server-inside --svg network.svg --html network.html
+  towpath doctor predict server-inside --lang zh-Hans`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.run(cmd, args)
@@ -91,7 +92,11 @@ func (p *prediction) run(cmd *cobra.Command, args []string) error {
 	default:
 		return exit(doctorUnknown, fmt.Errorf("--mode %q: want port, eprt, pasv, epsv or all", p.mode))
 	}
-	r := doctor.NewReport(n, cases)
+	lang, err := spoken(cmd)
+	if err != nil {
+		return err
+	}
+	r := doctor.NewReport(n, cases).In(lang)
 	for _, out := range []struct {
 		name  string
 		write func(io.Writer) error
