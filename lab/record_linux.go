@@ -59,7 +59,8 @@ func (h *host) record(file string, interfaces ...string) (r *recorder, err error
 		if err = h.do(func() error { return r.open(name) }); err != nil {
 			return r, err
 		}
-		s := r.sockets[i]
+	}
+	for i, s := range r.sockets { // from here on the file belongs to write
 		r.readers.Go(func() { r.read(i, s) })
 	}
 	return r, nil
