@@ -679,3 +679,57 @@ func TestPoolLearns(t *testing.T) {
 		})
 	}
 }
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, ftptest.Files{"f": "hemp", "empty": ""})
+	c, ctx := login(t, s.Addr), testContext(t)
+	if err := c.Compare(ctx, "f", strings.NewReader("hemp")); err != nil {
+		t.Error(err)
+	}
+	if err := c.Compare(ctx, "empty", strings.NewReader("")); err != nil {
+		t.Error(err)
+	}
+	err := c.Compare(ctx, "f", strings.NewReader("hemp rope"))
+	if e, ok := errors.AsType[*ftpclient.HashError](err); !ok || e.Name != "f" || e.Algorithm != "SHA-256" || bytes.Equal(e.Local, e.Remote) {
+		t.Errorf("another file: %v", err)
+	}
+	if err := c.Compare(ctx, "none", strings.NewReader("hemp")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	broken := errors.New("broken")
+	if err := c.Compare(ctx, "f", iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+// An upload of the First n bytes leaves the rest unread, and one of fewer bytes
+// than that ends where they do.
+func TestPutFirst(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil)
+	c, ctx := login(t, s.Addr), testContext(t)
+	r := strings.NewReader("hemp rope")
+	if n, err := c.Put(ctx, "f", r, ftpclient.First(4)); n != 4 || err != nil || s.File("f") != "hemp" || r.Len() != 5 {
+		t.Errorf("sent %d, %v; the server has %q, %d are left", n, err, s.File("f"), r.Len())
+	}
+	if n, err := c.Put(ctx, "f", r, ftpclient.From(4), ftpclient.First(100)); n != 5 || err != nil || s.File("f") != "hemp rope" {
+		t.Errorf("the rest: sent %d, %v; the server has %q", n, err, s.File("f"))
+	}
+	if n, err := c.Put(ctx, "f", strings.NewReader("hemp"), ftpclient.First(0)); n != 0 || err != nil || s.File("f") != "" {
+		t.Errorf("none: sent %d, %v; the server has %q", n, err, s.File("f"))
+	}
+	at := filepath.Join(t.TempDir(), "f") // which the kernel sends
+	if err := os.WriteFile(at, noise(1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const n = 700_001
+	if got, err := c.Put(ctx, "g", f, ftpclient.First(n)); got != n || err != nil || s.File("g") != string(noise(1 << 20)[:n]) {
+		t.Errorf("of a file: sent %d, %v", got, err)
+	}
+}

@@ -231,3 +231,61 @@ func ExampleOptions_pin() {
 	fmt.Println(n, err)
 	// Output: 10 <nil>
 }
+
+// Two servers exchange a file, and none of it comes here. Where they do not, it
+// goes through here.
+func ExampleFXP() {
+	one, closeOne := exampleServer()
+	defer closeOne()
+	other, closeOther := exampleServer()
+	defer closeOther()
+	ctx := context.Background()
+	from, err := ftpclient.Dial(ctx, one, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer from.Close()
+	to, err := ftpclient.Dial(ctx, other, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer to.Close()
+	err = ftpclient.FXP(ctx, from, "sea.txt", to, "copy.txt")
+	if errors.Is(err, ftpclient.ErrFXP) {
+		var w *ftpclient.Writer
+		if w, err = to.Create(ctx, "copy.txt"); err == nil {
+			if _, err = from.Get(ctx, "sea.txt", w); err == nil {
+				err = w.Close()
+			} else {
+				w.Abort()
+			}
+		}
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	size, err := to.Size(ctx, "copy.txt")
+	fmt.Println(size, err)
+	// Output: 10 <nil>
+}
+
+func ExampleClient_Copy() {
+	addr, closed := exampleServer()
+	defer closed()
+	ctx := context.Background()
+	c, err := ftpclient.Dial(ctx, addr, ftpclient.Options{User: "test", Password: "secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	err = c.Copy(ctx, "sea.txt", "harbour/sea.txt")
+	if errors.Is(err, ftpclient.ErrUnsupported) {
+		log.Fatal("this server does not copy: get it, and put it")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.Get(ctx, "harbour/sea.txt", os.Stdout)
+	fmt.Println("", err)
+	// Output: 0123456789 <nil>
+}

@@ -1,11 +1,13 @@
 package segments
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -307,6 +309,99 @@ func TestChangedMeanwhile(t *testing.T) {
 		if _, err := Get(r.context(), r.pool, "f", r.path, o); !errors.Is(err, ErrChanged) {
 			t.Errorf("replaced by %d bytes: %v", size, err)
 		}
+	}
+}
+
+// withoutREST stands before a server that has no REST, and says so by FEAT or
+// only when it is asked for it.
+func withoutREST(t *testing.T, server string, silent bool) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	// lines goes over a connection by lines; those for which keep is false are
+	// left out.
+	lines := func(from, to net.Conn, keep func(string) bool) {
+		defer from.Close()
+		defer to.Close()
+		for in := bufio.NewReader(from); ; {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if keep(line) {
+				_, _ = io.WriteString(to, line) // the end shows at the next read
+			}
+		}
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			go lines(s, c, func(line string) bool { return !silent || strings.TrimSpace(line) != "REST STREAM" })
+			go lines(c, s, func(line string) bool {
+				if !strings.HasPrefix(line, "REST ") {
+					return true
+				}
+				_, _ = io.WriteString(c, "502 REST is not implemented here.\r\n") // as above
+				return false
+			})
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A server that cannot begin in the middle of a file gives it in one piece, also
+// when a beginning of it is here.
+func TestWithoutREST(t *testing.T) {
+	t.Parallel()
+	for name, silent := range map[string]bool{"not offered": true, "refused": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := noise(6 << 20)
+			r := newRig(t, 3, ftptest.Files{"f": want}, nil)
+			direct := r.pool
+			var err error
+			o := ftpclient.Options{User: ftptest.User, Password: ftptest.Password}
+			if r.pool, err = ftpclient.NewPool(withoutREST(t, r.s.Addr, silent), o, 3); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = r.pool.Close() }()
+			one := r.options(3)
+			one.Verify = true
+			if _, err := Get(r.context(), r.pool, "f", r.path, one); err != nil {
+				t.Fatal(err)
+			}
+			r.holds(want)
+			if len(r.notes) == 0 || !strings.Contains(r.notes[0], "cannot begin in the middle of a file") {
+				t.Errorf("notes: %q", r.notes)
+			}
+			// Begun elsewhere, or before the server had lost its REST.
+			ctx, cancel := context.WithCancel(r.context())
+			part := r.options(3)
+			part.Progress = func(n int64) {
+				if n > 2<<20 {
+					cancel()
+				}
+			}
+			if _, err := Get(ctx, direct, "f", r.path, part); !errors.Is(err, context.Canceled) {
+				t.Fatalf("a call that was cancelled ended by %v", err)
+			}
+			one.Resume = true
+			if _, err := Get(r.context(), r.pool, "f", r.path, one); err != nil {
+				t.Fatal(err)
+			}
+			r.holds(want)
+		})
 	}
 }
 
