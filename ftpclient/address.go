@@ -83,3 +83,14 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	}
 	return s[len(prefix):], true
 }
+
+// SeenFrom asks the server from where it sees us (STAT). Behind a NAT that is
+// not our own address. A server that does not say gives [ErrAddress].
+func (c *Client) SeenFrom(ctx context.Context) (netip.Addr, error) {
+	s, err := c.take(ctx, nil)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.give()
+	return s.seen(ctx)
+}

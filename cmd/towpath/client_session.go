@@ -257,9 +257,31 @@ func (s *visit) pool(ctx context.Context, u ftpurl.URL, n int) (*ftpclient.Pool,
 
 // dial opens a session for a URL, and returns the options that it took.
 func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpclient.Options, error) {
-	o := s.options
-	if err := s.login(ctx, &o, u); err != nil {
+	o, try, err := s.plan(ctx, u)
+	if err != nil {
 		return nil, o, err
+	}
+	c, err := ftpclient.Dial(ctx, u.Addr(), o)
+	if errors.Is(err, ftpclient.ErrNoTLS) && try {
+		s.note("%s: no TLS (%v); going on in clear text, as --tls=try says", u.Host, err)
+		o.TLS, o.ClearControl = ftpclient.Plain, false
+		c, err = ftpclient.Dial(ctx, u.Addr(), o)
+	}
+	if err != nil {
+		if s.guest != nil && exitcode.Of(err) == exitcode.Login {
+			s.guest.forget(u, o.User)
+		}
+		return nil, o, hinted(err, u)
+	}
+	return c, o, nil
+}
+
+// plan is how a session for a URL is opened: login, TLS, and the way there. try
+// means that it goes on in clear text if TLS is refused.
+func (s *visit) plan(ctx context.Context, u ftpurl.URL) (o ftpclient.Options, try bool, err error) {
+	o = s.options
+	if err := s.login(ctx, &o, u); err != nil {
+		return o, false, err
 	}
 	want := s.tls
 	if s.sslReqd {
@@ -272,28 +294,16 @@ func (s *visit) dial(ctx context.Context, u ftpurl.URL) (*ftpclient.Client, ftpc
 		o.TLS = ftpclient.Explicit
 	}
 	if o.ClearControl = s.sslCCC; s.sslCCC && o.TLS == ftpclient.Plain {
-		return nil, o, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
+		return o, false, misuse("--ftp-ssl-ccc ends TLS behind the login, and %s is spoken in clear text; want ftpes:// or --tls=require", u)
 	}
 	note, err := s.route.lead(&o, u)
 	if err != nil {
-		return nil, o, err
+		return o, false, err
 	}
 	if note != "" {
 		s.note("%s", note)
 	}
-	c, err := ftpclient.Dial(ctx, u.Addr(), o)
-	if errors.Is(err, ftpclient.ErrNoTLS) && want == "try" && u.Scheme == ftpurl.FTP {
-		s.note("%s: no TLS (%v); going on in clear text, as --tls=try says", u.Host, err)
-		o.TLS, o.ClearControl = ftpclient.Plain, false
-		c, err = ftpclient.Dial(ctx, u.Addr(), o)
-	}
-	if err != nil {
-		if s.guest != nil && exitcode.Of(err) == exitcode.Login {
-			s.guest.forget(u, o.User)
-		}
-		return nil, o, hinted(err, u)
-	}
-	return c, o, nil
+	return o, want == "try" && u.Scheme == ftpurl.FTP, nil
 }
 
 // login finds out who we are: by the URL and --user, the .netrc, or asking.

@@ -32,15 +32,14 @@ const (
 )
 
 // doctorCommand makes "towpath doctor": what stands between a server and its
-// clients.
+// clients. With a URL it looks at that server.
 func doctorCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "Say which modes a network lets work, and what it must let through",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	cmd := doctorProbeCommand()
 	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
-	cmd.AddCommand(doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand())
+	for _, verb := range []*cobra.Command{doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand()} {
+		// Wrong flags end a verb of the client by another status.
+		verb.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
+		cmd.AddCommand(verb)
+	}
 	return cmd
 }

@@ -1,0 +1,50 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"towpath/doctor/check"
+)
+
+// helper looks at the kernel of this machine: whether its FTP helper is there,
+// and would touch this session.
+func (p *probe) helper(context.Context) check.Check {
+	if !p.direct {
+		return check.Check{}
+	}
+	const module = "/sys/module/nf_conntrack_ftp"
+	if _, err := os.Stat(module); err != nil {
+		if os.IsNotExist(err) {
+			return check.Check{Answer: check.Yes, Minor: true, Evidence: "this machine's kernel has no FTP helper loaded (nf_conntrack_ftp)"}
+		}
+		return check.Check{Minor: true, Evidence: err.Error()}
+	}
+	text := "nf_conntrack_ftp is loaded here"
+	if !p.failed() {
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: text + ", and all that was tried works"}
+	}
+	automatic := false
+	if b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_helper"); err == nil {
+		automatic = strings.TrimSpace(string(b)) == "1"
+	}
+	if b, err := os.ReadFile(module + "/parameters/ports"); err == nil && automatic {
+		ports := strings.Split(strings.TrimSpace(string(b)), ",")
+		if !slices.Contains(ports, p.port) {
+			return check.Check{Answer: check.No, Minor: true, Evidence: fmt.Sprintf("%s and reads port %s by itself, and this session is on %s", text, strings.Join(ports, ", "), p.port), Hint: "A rule can give it the port: " + assign(p.port)}
+		}
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("%s and reads port %s by itself; under TLS it is blind", text, p.port)}
+	}
+	return check.Check{
+		Minor: true, Evidence: text + ", and since Linux 6.0 reads only what a rule gives to it; whether one does was not looked at",
+		Hint: "It matters only if this machine filters or translates, and not under TLS. A rule: " + assign(p.port),
+	}
+}
+
+// assign is the rule that gives a port to the helper.
+func assign(port string) string {
+	return fmt.Sprintf("iptables -t raw -A OUTPUT -p tcp --dport %s -j CT --helper ftp", port)
+}
