@@ -58,7 +58,7 @@ var meanings = map[string]meaning{
 	"MKD":  {"make a directory", "550 if it is there"},
 	"PWD":  {"tell the working directory", ""},
 	"SIZE": {"tell what RETR would send", "of a cut upload, how much has come; counts line ends in ASCII"},
-	"MDTM": {"tell the time of modification", "with a time before the name it sets it"},
+	"MDTM": {"tell the time of modification", "of a cut upload, when it was cut; with a time before the name it sets it"},
 	"MFMT": {"set the time of modification", ""},
 	"MFCT": {"set the time of creation", "504: no storage keeps one"},
 	"MFF":  {"set facts", "modify and unix.mode"},

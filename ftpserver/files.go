@@ -59,7 +59,7 @@ func (s *session) dele(ctx context.Context, name string) (ftp.Reply, error) {
 		if err := storage.Discard(ctx, u.Root, name, u.Name); err != nil {
 			return ftp.Reply{}, err
 		}
-		s.giveBack(kept, 0)
+		s.giveBack(kept.Size, 0)
 	}
 	return ftp.NewReply(250, "Deleted."), nil
 }
@@ -215,13 +215,11 @@ func (s *session) renameTo(ctx context.Context, name string) (ftp.Reply, error) 
 // upload of this user was cut, how many have come.
 func (s *session) size(ctx context.Context, name string) (ftp.Reply, error) {
 	u := s.user()
-	if s.may(name, Write) || s.may(name, Append) {
-		if n, err := storage.Unfinished(ctx, u.Root, name, u.Name); err == nil {
-			if s.kind == typeASCII {
-				return ftp.Reply{}, refuse(550, "What came of a cut upload is counted in TYPE I only.", nil)
-			}
-			return ftp.NewReply(213, strconv.FormatInt(n, 10)), nil
+	if p, ok := s.cutUpload(ctx, name); ok {
+		if s.kind == typeASCII {
+			return ftp.Reply{}, refuse(550, "What came of a cut upload is counted in TYPE I only.", nil)
 		}
+		return ftp.NewReply(213, strconv.FormatInt(p.Size, 10)), nil
 	}
 	fi, err := u.Root.Stat(ctx, name)
 	if err != nil {
@@ -254,11 +252,24 @@ func (s *session) size(ctx context.Context, name string) (ftp.Reply, error) {
 	return ftp.NewReply(213, strconv.FormatInt(n, 10)), nil
 }
 
+// cutUpload finds what is kept of an upload of this user that was cut, if he may
+// go on with it.
+func (s *session) cutUpload(ctx context.Context, name string) (p storage.Part, ok bool) {
+	if !s.may(name, Write) && !s.may(name, Append) {
+		return p, false
+	}
+	u := s.user()
+	p, err := storage.Unfinished(ctx, u.Root, name, u.Name)
+	return p, err == nil
+}
+
 // maxASCIISize bounds the files that SIZE reads through to count line ends.
 const maxASCIISize = 64 << 20
 
 // mdtm is MDTM (RFC 3659 3). With a time before the name it sets the time, as
-// older clients do it; a file whose name looks like that comes first.
+// older clients do it; a file whose name looks like that comes first. Where an
+// upload of this user was cut it tells of what SIZE tells, so that who goes on
+// with it can see whether the source has changed since.
 func (s *session) mdtm(ctx context.Context, arg string) (ftp.Reply, error) {
 	name, err := s.path(arg)
 	if err != nil {
@@ -274,6 +285,9 @@ func (s *session) mdtm(ctx context.Context, arg string) (ftp.Reply, error) {
 	}
 	if !s.may(name, List) {
 		err = errDenied // whether it is there or not
+	}
+	if p, ok := s.cutUpload(ctx, name); ok && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		return ftp.NewReply(213, ftp.FormatTime(p.Modified)), nil
 	}
 	if err != nil {
 		return ftp.Reply{}, err

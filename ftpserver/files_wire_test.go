@@ -158,6 +158,8 @@ func TestResumeTwice(t *testing.T) {
 	s.Talk(t, `
 		C: SIZE new
 		S: 213 4
+		C: MDTM new
+		S: 213
 		C: NLST
 		S: 150
 		S: 226

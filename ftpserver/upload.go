@@ -216,8 +216,8 @@ type flatWriter struct{ io.Writer }
 // wire, for REST with TYPE A. What a cut upload left counts before the file.
 func (s *session) localOffset(ctx context.Context, name string, wire int64) (int64, error) {
 	root := s.user().Root
-	if size, err := storage.Unfinished(ctx, root, name, s.user().Name); err == nil {
-		return 0, refuse(554, fmt.Sprintf("The first %d bytes are here as they are stored; resume with TYPE I.", size), nil)
+	if p, err := storage.Unfinished(ctx, root, name, s.user().Name); err == nil {
+		return 0, refuse(554, fmt.Sprintf("The first %d bytes are here as they are stored; resume with TYPE I.", p.Size), nil)
 	}
 	f, err := root.Open(ctx, name, 0)
 	if err != nil {
@@ -300,11 +300,11 @@ func (s *session) newBill(ctx context.Context, name string, hint int64) (*bill, 
 
 // kept is how much of a cut upload lies there; it has been paid for.
 func (b *bill) kept(ctx context.Context) int64 {
-	n, err := storage.Unfinished(ctx, b.s.user().Root, b.name, b.s.user().Name)
+	p, err := storage.Unfinished(ctx, b.s.user().Root, b.name, b.s.user().Name)
 	if err != nil {
 		return 0
 	}
-	return n
+	return p.Size
 }
 
 // tear ends the bill of an upload that did not start. What is kept under the

@@ -119,21 +119,27 @@ type Writer interface {
 // Resumer is the power to tell how much of a cut upload is kept. A part that is
 // older than the file of its name does not count: somebody else finished first.
 type Resumer interface {
-	// Unfinished returns the size in bytes of owner's unfinished part of name,
-	// or an error for which errors.Is(err, fs.ErrNotExist).
-	Unfinished(ctx context.Context, name, owner string) (int64, error)
+	// Unfinished tells of owner's unfinished part of name, or returns an error
+	// for which errors.Is(err, fs.ErrNotExist).
+	Unfinished(ctx context.Context, name, owner string) (Part, error)
 	// Discard throws the unfinished part away; it is no error if there is
 	// none. One that is being written is ErrBusy.
 	Discard(ctx context.Context, name, owner string) error
 }
 
-// Unfinished asks fsys for the size of owner's unfinished part of name; a tree
-// that keeps none answers fs.ErrNotExist.
-func Unfinished(ctx context.Context, fsys FS, name, owner string) (int64, error) {
+// Part is what is kept of a cut upload.
+type Part struct {
+	Size     int64     // in bytes
+	Modified time.Time // when the last of them came
+}
+
+// Unfinished asks fsys for owner's unfinished part of name; a tree that keeps
+// none answers fs.ErrNotExist.
+func Unfinished(ctx context.Context, fsys FS, name, owner string) (Part, error) {
 	if r, ok := fsys.(Resumer); ok {
 		return r.Unfinished(ctx, name, owner)
 	}
-	return 0, &fs.PathError{Op: "unfinished", Path: name, Err: fs.ErrNotExist}
+	return Part{}, &fs.PathError{Op: "unfinished", Path: name, Err: fs.ErrNotExist}
 }
 
 // Discard throws owner's unfinished part of name away where fsys keeps such.

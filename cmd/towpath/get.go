@@ -248,12 +248,15 @@ func (l *local) finish(err error) error {
 	if cerr := l.Close(); err == nil && cerr != nil {
 		err = exitcode.With(exitcode.Write, cerr)
 	}
+	_, differs := errors.AsType[*ftpclient.HashError](err)
 	switch {
 	case err == nil && l.path != "":
 		return exitcode.With(exitcode.Write, os.Rename(l.Name(), l.path))
+	case differs && l.path == "" && l.here > 0:
+		return &hint{err, l.Name() + " began otherwise than the server's; get without -c replaces it"}
 	case err == nil || l.path == "":
 		return err
-	case size == 0:
+	case differs, size == 0: // a beginning that is not the server's would be taken for good
 		if rerr := os.Remove(l.Name()); rerr != nil {
 			err = errors.Join(err, rerr)
 		}

@@ -646,6 +646,71 @@ func TestInterrupted(t *testing.T) {
 	sameTree(t, here, dir)
 }
 
+// TestInterruptedUp: what a server keeps of a cut upload and shows to SIZE and
+// MDTM only, as ours does, is gone on with; not if the file has changed since.
+func TestInterruptedUp(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []bool{false, true} {
+		dir, s := served(t)
+		here := t.TempDir()
+		big := strings.Repeat("0123456789abcdef", 1<<20)
+		plant(t, here, map[string]string{"big": big})
+		pool := poolOf(t, s.Addr, 1)
+		name := "big"
+		if partial {
+			name += ".part"
+		}
+		sent := func() (n int64) { // what the server has kept
+			err := pool.Do(testContext(t), func(c *ftpclient.Client) (err error) {
+				n, err = c.Size(testContext(t), name)
+				return err
+			})
+			if err != nil || n == 0 {
+				t.Fatalf("the server keeps %d bytes, %v", n, err)
+			}
+			return n
+		}
+		cut := func() {
+			t.Helper()
+			ctx, cancel := context.WithCancel(testContext(t))
+			o := mirror.Options{Partial: partial, Begin: func(mirror.Step) mirror.Watcher {
+				return watch{moved: func(n int64) {
+					if n > 0 {
+						cancel()
+					}
+				}}
+			}}
+			if _, err := mirror.Up(ctx, pool, here, ".", o); err == nil {
+				t.Fatal("all was sent before it could be cut")
+			}
+		}
+		o := mirror.Options{Partial: partial, Continue: true}
+		cut()
+		there := sent()
+		got, err := mirror.Up(testContext(t), pool, here, ".", o)
+		if err != nil || got.Bytes != int64(len(big))-there {
+			t.Errorf("went on with %+v, %v behind %d", got, err, there)
+		}
+		sameTree(t, here, dir)
+
+		if err := os.Remove(filepath.Join(dir, "big")); err != nil {
+			t.Fatal(err)
+		}
+		cut()
+		sent()
+		later := strings.ToUpper(big)
+		plant(t, here, map[string]string{"big": later})
+		soon := time.Now().Add(time.Hour) // behind the part
+		if err := os.Chtimes(filepath.Join(here, "big"), soon, soon); err != nil {
+			t.Fatal(err)
+		}
+		if got, err = mirror.Up(testContext(t), pool, here, ".", o); err != nil || got.Bytes != int64(len(later)) {
+			t.Errorf("changed: %+v, %v", got, err)
+		}
+		sameTree(t, here, dir)
+	}
+}
+
 type watch struct{ moved func(int64) }
 
 func (w watch) Here(int64)    {}

@@ -112,10 +112,10 @@ func TestLinksInside(t *testing.T) {
 		// An upload goes where the link points, and the link stays.
 		for link, file := range map[string]string{"/chain": "a/b/file", "/dangling": "a/new"} {
 			must(t, begin(t, f, link, storage.How{Owner: "anna"}, "part").Abort(true))
-			n, err := f.Unfinished(t.Context(), link, "anna")
+			p, err := f.Unfinished(t.Context(), link, "anna")
 			must(t, err)
-			if n != 4 {
-				t.Errorf("%s: %d unfinished bytes, want 4", link, n)
+			if p.Size != 4 {
+				t.Errorf("%s: %d unfinished bytes, want 4", link, p.Size)
 			}
 			must(t, begin(t, f, link, storage.How{Owner: "anna", Append: true}, " whole").Commit())
 			if text := hostRead(t, filepath.Join(dir, file)); text != "part whole" {
@@ -437,8 +437,8 @@ func TestReserved(t *testing.T) {
 		for in := range f.List(ctx, "/") {
 			t.Errorf("listed %s", in.Name())
 		}
-		if n, err := f.Unfinished(ctx, "/f", "anna"); n != 4 || err != nil {
-			t.Errorf("unfinished: %d, %v", n, err)
+		if p, err := f.Unfinished(ctx, "/f", "anna"); p.Size != 4 || err != nil {
+			t.Errorf("unfinished: %v, %v", p, err)
 		}
 	})
 }

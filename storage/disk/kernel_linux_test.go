@@ -103,9 +103,9 @@ func fullRole(dir string) error {
 			if err := w.Abort(keep); err != nil {
 				return err
 			}
-			n, err := f.Unfinished(background, "/f", "anna")
-			if kept := err == nil && n > 0; kept != keep {
-				fmt.Printf("%s: kept %v: %d unfinished bytes, %v\n", what, keep, n, err)
+			p, err := f.Unfinished(background, "/f", "anna")
+			if kept := err == nil && p.Size > 0; kept != keep {
+				fmt.Printf("%s: kept %v: %d unfinished bytes, %v\n", what, keep, p.Size, err)
 			}
 			if room, err := f.Available(background, "/"); keep == (room > 0) || err != nil {
 				fmt.Printf("%s: kept %v: %d bytes available, %v\n", what, keep, room, err)
@@ -238,8 +238,8 @@ func TestSockets(t *testing.T) {
 			t.Errorf("reset: %T %v", err, err)
 		}
 		must(t, w.Abort(true))
-		if n, err := f.Unfinished(t.Context(), "/h", "anna"); n != 4 || err != nil {
-			t.Errorf("unfinished: %d, %v", n, err)
+		if p, err := f.Unfinished(t.Context(), "/h", "anna"); p.Size != 4 || err != nil {
+			t.Errorf("unfinished: %v, %v", p, err)
 		}
 	})
 }

@@ -150,41 +150,41 @@ func resumable(part, final *info) bool {
 		(final == nil || !part.modified.Before(final.modified))
 }
 
-// Unfinished is the size of owner's unfinished part of name. It is answered
-// while the part is being written, too.
-func (f *FS) Unfinished(ctx context.Context, name, owner string) (int64, error) {
-	n, err := f.unfinished(ctx, name, owner)
+// Unfinished tells of owner's unfinished part of name, also while it is being
+// written.
+func (f *FS) Unfinished(ctx context.Context, name, owner string) (storage.Part, error) {
+	p, err := f.unfinished(ctx, name, owner)
 	if err != nil {
-		return 0, fault("unfinished", name, err)
+		return p, fault("unfinished", name, err)
 	}
-	return n, nil
+	return p, nil
 }
 
-func (f *FS) unfinished(ctx context.Context, name, owner string) (int64, error) {
+func (f *FS) unfinished(ctx context.Context, name, owner string) (storage.Part, error) {
 	if err := f.enter(ctx, false); err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	defer f.leave()
 	rel, err := known(name)
 	if err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	d, base, final, err := f.place(rel)
 	if err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	defer d.close()
 	if owner == "" || base == "." {
-		return 0, fs.ErrNotExist
+		return storage.Part{}, fs.ErrNotExist
 	}
 	var part info
 	if err := d.lstat(partName(owner, base)+partSuffix, &part); err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	if !resumable(&part, final) {
-		return 0, fs.ErrNotExist
+		return storage.Part{}, fs.ErrNotExist
 	}
-	return part.size, nil
+	return storage.Part{Size: part.size, Modified: part.modified}, nil
 }
 
 // Discard removes owner's unfinished part of name; one that is being written

@@ -130,9 +130,9 @@ func TestKill(t *testing.T) {
 				t.Errorf("listed %s", in.Name())
 			}
 		}
-		n, err := f.Unfinished(t.Context(), "/f", "anna")
-		if n != 5 || err != nil {
-			t.Errorf("unfinished: %d, %v", n, err)
+		p, err := f.Unfinished(t.Context(), "/f", "anna")
+		if p.Size != 5 || err != nil {
+			t.Errorf("unfinished: %v, %v", p, err)
 		}
 		w := begin(t, f, "/f", storage.How{Owner: "anna", Offset: 5}, "and whole")
 		must(t, w.Commit())
@@ -158,8 +158,8 @@ func TestKillWhileCopying(t *testing.T) {
 		if err := cmd.Wait(); err == nil {
 			t.Fatal("the process ended by itself")
 		}
-		if n, err := f.Unfinished(t.Context(), "/f", "anna"); err == nil {
-			t.Errorf("%d unfinished bytes", n)
+		if p, err := f.Unfinished(t.Context(), "/f", "anna"); err == nil {
+			t.Errorf("%d unfinished bytes", p.Size)
 		}
 		must(t, begin(t, f, "/f", storage.How{Owner: "anna", Append: true}, " and more").Commit())
 		if text := hostRead(t, filepath.Join(dir, "f")); text != "the old file and more" {

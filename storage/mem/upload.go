@@ -94,30 +94,30 @@ func (n *node) unfinished(owner, base string) *part {
 	return p
 }
 
-// Unfinished is the size of owner's unfinished part of name.
-func (f *FS) Unfinished(ctx context.Context, name, owner string) (int64, error) {
+// Unfinished tells of owner's unfinished part of name.
+func (f *FS) Unfinished(ctx context.Context, name, owner string) (storage.Part, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, err := f.unfinished(ctx, name, owner)
+	p, err := f.unfinished(ctx, name, owner)
 	if err != nil {
-		return 0, &fs.PathError{Op: "unfinished", Path: name, Err: err}
+		return p, &fs.PathError{Op: "unfinished", Path: name, Err: err}
 	}
-	return n, nil
+	return p, nil
 }
 
-func (f *FS) unfinished(ctx context.Context, name, owner string) (int64, error) {
+func (f *FS) unfinished(ctx context.Context, name, owner string) (storage.Part, error) {
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	d, base, err := f.parent(name)
 	if err != nil {
-		return 0, err
+		return storage.Part{}, err
 	}
 	p := d.unfinished(owner, base)
 	if p == nil {
-		return 0, fs.ErrNotExist
+		return storage.Part{}, fs.ErrNotExist
 	}
-	return int64(len(p.data)), nil
+	return storage.Part{Size: int64(len(p.data)), Modified: p.modified}, nil
 }
 
 // Discard removes owner's unfinished part of name; one that is being written

@@ -169,8 +169,8 @@ func (k kit) unfinished(name, owner string, n int64) {
 		k.fails(err, fs.ErrNotExist, name)
 		return
 	}
-	if err != nil || got != n {
-		k.Errorf("unfinished part of %s: %d bytes, %v; want %d", name, got, err, n)
+	if err != nil || got.Size != n || got.Modified.IsZero() {
+		k.Errorf("unfinished part of %s: %v, %v; want %d", name, got, err, n)
 	}
 }
 
