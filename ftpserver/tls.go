@@ -143,8 +143,10 @@ func (s *session) clearCommandChannel(context.Context, string) (ftp.Reply, error
 	err := c.CloseWrite()
 	s.writeUntil = time.Time{} // crypto/tls has set a write deadline of its own
 	if err == nil {
+		// The client has said CCC under TLS: that curl goes on without a
+		// close_notify lets nobody in who could not come in behind one.
 		var b [1]byte
-		if _, rerr := c.Read(b[:]); !errors.Is(rerr, io.EOF) {
+		if _, rerr := c.Read(b[:]); !errors.Is(rerr, io.EOF) && !errors.Is(rerr, records.ErrClear) {
 			err = fmt.Errorf("want a close_notify from the client: %w", rerr)
 		}
 	}
@@ -153,6 +155,6 @@ func (s *session) clearCommandChannel(context.Context, string) (ftp.Reply, error
 		s.gone.Store(true)
 		return ftp.Reply{}, nil
 	}
-	s.setConn(s.tcp)
+	s.setConn(c.NetConn().(*records.Reader).Clear())
 	return ftp.Reply{}, nil
 }

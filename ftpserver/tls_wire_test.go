@@ -192,46 +192,56 @@ func TestClearCommandChannel(t *testing.T) {
 	for name, version := range bothVersions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := ftptest.Serve(t, ftptest.Files{"a": "x"}, ftptest.TLS)
-			p := dialPeer(t, s.Addr)
-			tcp := p.Conn
-			config := speaking(version)
-			p.expect("", 220)
-			p.do("AUTH TLS", 234)
-			secret := tls.Client(tcp, config)
-			p.speak(secret)
-			p.do("USER test", 331)
-			p.do("PASS secret", 230)
-			p.do("PBSZ 0", 200)
-			p.do("PROT P", 200)
-			p.do("CCC", 200)
-			if _, err := secret.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-				t.Fatalf("after CCC: %v, want a close_notify", err)
-			}
-			if err := secret.CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
-			p.speak(tcp)
-			_ = tcp.SetDeadline(time.Now().Add(20 * time.Second)) // crypto/tls has put an end to writing
-			p.do("NOOP", 200)
-			p.do("CCC", 533)
-			a, err := ftp.ParsePassive(p.do("PASV", 227).Lines[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.do("RETR a", 150)
-			d, err := tls.Dial("tcp", a.String(), config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
-			if b, err := io.ReadAll(d); string(b) != "x" || err != nil {
-				t.Errorf("%q, %v", b, err)
-			}
-			p.expect("RETR", 226)
-			p.do("QUIT", 221)
+			clearCommandChannel(t, version, true)
+		})
+		t.Run(name+" without close_notify, as curl", func(t *testing.T) {
+			t.Parallel()
+			clearCommandChannel(t, version, false)
 		})
 	}
+}
+
+func clearCommandChannel(t *testing.T, version uint16, polite bool) {
+	s := ftptest.Serve(t, ftptest.Files{"a": "x"}, ftptest.TLS)
+	p := dialPeer(t, s.Addr)
+	tcp := p.Conn
+	config := speaking(version)
+	p.expect("", 220)
+	p.do("AUTH TLS", 234)
+	secret := tls.Client(tcp, config)
+	p.speak(secret)
+	p.do("USER test", 331)
+	p.do("PASS secret", 230)
+	p.do("PBSZ 0", 200)
+	p.do("PROT P", 200)
+	p.do("CCC", 200)
+	if _, err := secret.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Fatalf("after CCC: %v, want a close_notify", err)
+	}
+	if polite {
+		if err := secret.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.speak(tcp)
+	_ = tcp.SetDeadline(time.Now().Add(20 * time.Second)) // crypto/tls has put an end to writing
+	p.do("NOOP", 200)
+	p.do("CCC", 533)
+	a, err := ftp.ParsePassive(p.do("PASV", 227).Lines[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.do("RETR a", 150)
+	d, err := tls.Dial("tcp", a.String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if b, err := io.ReadAll(d); string(b) != "x" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	p.expect("RETR", 226)
+	p.do("QUIT", 221)
 }
 
 // TestImplicit: TLS from the first byte, data included.
