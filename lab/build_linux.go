@@ -133,6 +133,11 @@ func (h *host) behave(router bool) error {
 		{"ipv4/conf/default/send_redirects", "0"},
 		{"ipv4/conf/all/accept_redirects", "0"},
 		{"ipv4/conf/default/accept_redirects", "0"},
+		// Else a router asks for no neighbours until it knows that nobody else
+		// has its address on the link, for a second or two.
+		{"ipv6/conf/all/accept_dad", "0"},
+		{"ipv6/conf/default/accept_dad", "0"},
+		{"ipv6/conf/default/dad_transmits", "0"},
 	}
 	if router {
 		all = append(all, set{"ipv4/ip_forward", "1"}, set{"ipv6/conf/all/forwarding", "1"})
