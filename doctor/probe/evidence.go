@@ -33,6 +33,8 @@ func isTimeout(err error) bool {
 // as the same error.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
+
 func isUnreachable(err error) bool {
 	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
@@ -81,8 +83,8 @@ func (p *probe) pasvAddress(context.Context) check.Check {
 	if !p.peer.IsValid() {
 		return check.Check{}
 	}
-	told := p.told(inClear)
-	if safe := p.told(overTLS); safe.IsValid() && (!told.IsValid() || told == p.peer) {
+	told := p.sides[inClear].told()
+	if safe := p.sides[overTLS].told(); safe.IsValid() && (!told.IsValid() || told == p.peer) {
 		told = safe
 	}
 	if !told.IsValid() {
@@ -100,19 +102,30 @@ func (p *probe) pasvAddress(context.Context) check.Check {
 			Answer: check.No, Evidence: fmt.Sprintf("227 names %v, which %s; we reached %v", told, why, p.peer),
 			Hint: "Clients that believe it go astray, others pass over it: " + tellAddr + ".",
 		}
+	case isNATed(p.sides[:], told):
+		return check.Check{
+			Answer: check.No, Evidence: fmt.Sprintf("227 names %v, we reached %v, and passive mode fails there: the server is behind a NAT", told, p.peer),
+			Hint: "Forward the passive ports, and " + tellAddr + ".",
+		}
 	}
 	return check.Check{Minor: true, Evidence: fmt.Sprintf("227 names %v, we reached %v; it may be right for clients that believe it (--ftp-skip-pasv-ip=false)", told, p.peer)}
 }
 
-// told is the address in the 227 of one side.
-func (p *probe) told(c cover) netip.Addr {
-	return p.sides[c].trials[ftpclient.PASV].attempt.Announced.Addr().Unmap()
+// isNATed tells whether the session that announced this address had no data
+// connection from the one that we reached.
+func isNATed(sides []side, told netip.Addr) bool {
+	for _, s := range sides {
+		if t := s.trials[ftpclient.PASV]; s.told() == told && t.err != nil && t.attempt.Foreign {
+			return true
+		}
+	}
+	return false
 }
 
 // pasvUnchanged compares what the 227 names in clear text, where something on
 // the way can change it, with what it names over TLS, where nothing can.
 func (p *probe) pasvUnchanged(context.Context) check.Check {
-	plain, safe := p.told(inClear), p.told(overTLS)
+	plain, safe := p.sides[inClear].told(), p.sides[overTLS].told()
 	switch {
 	case !plain.IsValid() || !p.peer.IsValid():
 		return check.Check{}
@@ -160,8 +173,13 @@ func (p *probe) portUnchanged(context.Context) check.Check {
 			}
 		}
 	}
-	if out := p.outside(); out.IsValid() && out == p.local {
+	out := p.outside()
+	if out.IsValid() && out == p.local {
 		return check.Check{Answer: check.Yes, Minor: true, Evidence: "no NAT is between that would have to change it"}
+	}
+	bare := p.sides[inClear].trials[ftpclient.PORT]
+	if out.IsValid() && p.sides[inClear].works(ftpclient.PORT) && bare.attempt.Announced.Addr() == p.local {
+		return check.Check{Minor: true, Evidence: fmt.Sprintf("PORT of %v works, and the server sees us at %v: a helper (ALG) of a NAT has rewritten it, or the NAT forwards all and the server corrects it", p.local, out)}
 	}
 	return check.Check{Minor: true, Evidence: "the server does not repeat the address that we announced"}
 }

@@ -16,8 +16,9 @@ import (
 	"towpath/ftpclient"
 )
 
-// modes are what is tried, in this order.
-var modes = []ftpclient.Mode{ftpclient.EPSV, ftpclient.PASV, ftpclient.EPRT, ftpclient.PORT}
+// modes are what is tried, in this order: the address that PASV brings to light
+// helps to understand why EPSV fails, and what PORT brings, EPRT.
+var modes = []ftpclient.Mode{ftpclient.PASV, ftpclient.EPSV, ftpclient.PORT, ftpclient.EPRT}
 
 // cover is with TLS or without.
 type cover int
@@ -32,6 +33,7 @@ type side struct {
 	tls     ftpclient.Security
 	options ftpclient.Options
 	client  *ftpclient.Client // logged in, until it is used up
+	mode    ftpclient.Mode    // of the client
 	entered bool
 	refused error      // why not
 	seen    netip.Addr // from where the server sees us
@@ -63,6 +65,14 @@ func nameOf(c cover, m ftpclient.Mode) string {
 		return strings.ToLower(m.String()) + "-tls"
 	}
 	return strings.ToLower(m.String())
+}
+
+// coverOf is the side that a name of nameOf is of.
+func coverOf(name string) cover {
+	if strings.HasSuffix(name, "-tls") {
+		return overTLS
+	}
+	return inClear
 }
 
 // works tells which modes do.
@@ -201,6 +211,7 @@ func (s *side) dial(ctx context.Context, addr string, m ftpclient.Mode) (err err
 	s.close()
 	o := s.options
 	o.Mode, o.Avoid = m, nil
+	s.mode = m
 	s.client, err = ftpclient.Dial(ctx, addr, o)
 	return err
 }
@@ -250,7 +261,7 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 	if p.peer.Is6() && (m == ftpclient.PASV || m == ftpclient.PORT) {
 		return check.Check{Minor: true, Evidence: fmt.Sprintf("%v has no room for the IPv6 address %v", m, p.peer)}
 	}
-	if s.client == nil || len(s.trials) > 0 || s.client.Err() != nil { // each mode has a session of its own
+	if s.client == nil || s.mode != m || s.client.Err() != nil { // each mode has a session of its own
 		if err := s.dial(ctx, p.Addr, m); err != nil {
 			return check.Check{Evidence: "no further session: " + short(err), Hint: "Does the server limit how often one comes? Try again in a minute."}
 		}
@@ -263,14 +274,14 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 	s.trials[m] = t
 	if t.err == nil {
 		text := fmt.Sprintf("%s; %s in %v", t.attempt, count(t.entries, "entry", "entries"), t.took.Round(10*time.Microsecond))
-		return check.Check{Answer: check.Yes, Evidence: text, Minor: p.minor(s, m)}
+		return check.Check{Answer: check.Yes, Evidence: text}
 	}
 	if !t.asked {
 		return check.Check{Evidence: t.err.Error(), Minor: true, Hint: "Name a directory that can be listed in the URL."}
 	}
-	t.hint = p.hint(p.cause(m, t), m, t)
+	t.hint = p.hint(p.cause(s, m, t), m, t)
 	s.trials[m] = t
-	out := check.Check{Answer: check.No, Evidence: said(t), Minor: p.minor(s, m), Hint: t.hint}
+	out := check.Check{Answer: check.No, Evidence: said(t), Hint: t.hint}
 	for i := range p.sides {
 		for _, other := range modes {
 			if (cover(i) != c || other != m) && p.sides[i].trials[other].hint == t.hint {
@@ -288,6 +299,9 @@ func (t trial) connected() bool {
 	_, noData := errors.AsType[*ftpclient.DataError](t.err)
 	return t.err != nil && !noData
 }
+
+// told is the address in the 227.
+func (s *side) told() netip.Addr { return s.trials[ftpclient.PASV].attempt.Announced.Addr().Unmap() }
 
 // said is what a trial shows.
 func said(t trial) string {
@@ -333,28 +347,26 @@ func ofListing(code int) bool {
 	return false
 }
 
-// minor tells whether nothing depends on a mode: another way of the same
-// direction may stand in for it, and active mode is not needed where passive
-// works. Whoever asks for one mode means it. What hangs is never minor:
-// clients that try it first wait.
+// minor tells whether nothing depends on a mode that fails: active mode is not
+// needed where passive works, and a server that refuses EPSV or PASV at once is
+// asked for the other. What hangs is never minor: clients that try it first
+// wait. Whoever asks for one mode means it.
 func (p *probe) minor(s *side, m ftpclient.Mode) bool {
-	t := s.trials[m]
-	if t.err == nil {
-		return false
-	}
 	if p.Options.Mode != ftpclient.Auto {
 		return false
 	}
-	if !m.Passive() {
-		return s.works(ftpclient.EPSV) || s.works(ftpclient.PASV)
-	}
-	return t.attempt.Target == "" && m == ftpclient.PASV && s.works(ftpclient.EPSV)
+	passive := s.works(ftpclient.EPSV) || s.works(ftpclient.PASV)
+	refused := s.trials[m].attempt.Target == "" && !s.trials[m].connected()
+	return passive && (!m.Passive() || refused)
 }
 
 // cause is why a mode fails, as far as that can be told; else empty.
-func (p *probe) cause(m ftpclient.Mode, t trial) doctor.Cause {
+func (p *probe) cause(s *side, m ftpclient.Mode, t trial) doctor.Cause {
 	e, refused := errors.AsType[*ftp.Error](t.err)
 	if t.connected() {
+		if m.Passive() && t.entries == 0 && (isReset(t.err) || refused && (e.Reply.Code == 425 || e.Reply.Code == 426)) {
+			return doctor.CauseStranger
+		}
 		return ""
 	}
 	if m.Passive() {
@@ -366,6 +378,9 @@ func (p *probe) cause(m ftpclient.Mode, t trial) doctor.Cause {
 		case isTimeout(t.err), isUnreachable(t.err):
 			if id, _ := doctor.Unroutable(t.attempt.Announced.Addr()); id != "" && !t.attempt.Foreign && t.attempt.Announced.Addr().Unmap() != p.peer {
 				return doctor.CauseInside
+			}
+			if told := s.told(); told.IsValid() && told != p.peer { // who answers us is not who announces
+				return doctor.CauseNotForwarded
 			}
 			return doctor.CauseFirewall
 		case isRefused(t.err):
@@ -406,6 +421,8 @@ const (
 // hint is what to do.
 func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
 	switch {
+	case t.connected() && c == doctor.CauseStranger:
+		return "The server took the data connection and cut it at once, as those do that see it come from another address than the session: a NAT on our side has several, and uses one for each. Bind both to one there."
 	case t.connected() && isTimeout(t.err):
 		return "The data connection came about and then nothing moved, or the last reply did not come: something on the way stops packets, or forgets the control connection."
 	case t.connected():
@@ -413,7 +430,10 @@ func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
 	case m.Passive() && c == doctor.CauseFirewall:
 		return "A firewall lets no connection through to that port: on the server's side, or here if it lets out only port " + p.port + ". " + fixRange + "; behind a NAT the range must be forwarded too (--side router)."
 	case m.Passive() && c == doctor.CauseNotForwarded:
-		return "Who refuses is not the server, which has just opened that port: a NAT before it that does not forward the passive ports, or a balancer. " + fixRange + ", and with --side router the forwarding; then " + tellAddr + "."
+		if isRefused(t.err) {
+			return "Who refuses is not the server, which has just opened that port: a NAT before it that does not forward the passive ports, a firewall that says no, or a balancer. " + fixRange + ", and with --side router the forwarding; then " + tellAddr + "."
+		}
+		return "The server is behind a NAT, since its 227 names another address than the one that we reached, and the NAT does not forward the passive ports. " + fixRange + ", and with --side router the forwarding; then " + tellAddr + "."
 	case m.Passive() && c == doctor.CauseInside:
 		return "The 227 names an address that leads nowhere from here: " + tellAddr + ", and forward the passive ports."
 	case m.Passive() && c == doctor.CauseStranger:
@@ -421,11 +441,11 @@ func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
 	case m.Passive():
 		return "The server does not offer this mode, or it is broken there: its log has the reason. towpath serve offers it unless passive.enable is off; vsftpd has pasv_enable."
 	case c == doctor.CauseMismatch:
-		return fmt.Sprintf("%v names an address that is not the one that the server sees us at: a NAT is on our side, and nobody rewrites the announcement. Use passive mode (-p); or forward ports on the NAT and announce its address: --ftp-port auto:50000-50100.", m)
+		return "We announce an address that is not the one that the server sees us at: a NAT is on our side, and nobody rewrites the announcement. Use passive mode (-p); or forward ports on the NAT and announce its address: --ftp-port auto:50000-50100."
 	case c == doctor.CauseStranger:
 		return "The server connects to us from another address than the one we reached it at: it stands behind a NAT or has several. Bind its data connections to that address, or use passive mode (-p)."
 	case c == doctor.CauseFirewall:
-		return fmt.Sprintf("A firewall or NAT on this side lets no connection of the server's in. Use passive mode (-p), or let it in: towpath doctor rules --side client --mode active --server %v", p.peer)
+		return fmt.Sprintf("A firewall or NAT on this side lets no connection of the server's in, or one on its side lets none out. Use passive mode (-p), or let it in: towpath doctor rules --side client --mode active --server %v", p.peer)
 	}
 	return "The server does not offer this mode, or forbids it for us. Use passive mode (-p)."
 }

@@ -58,16 +58,16 @@ var rows = []row{
 	{"certificate", true, (*probe).certificate},
 	{"login", true, login(inClear)},
 	{"own-address", true, seen(inClear)},
-	{"epsv", true, try(inClear, ftpclient.EPSV)},
 	{"pasv", true, try(inClear, ftpclient.PASV)},
-	{"eprt", true, try(inClear, ftpclient.EPRT)},
+	{"epsv", true, try(inClear, ftpclient.EPSV)},
 	{"port", true, try(inClear, ftpclient.PORT)},
+	{"eprt", true, try(inClear, ftpclient.EPRT)},
 	{"login-tls", true, login(overTLS)},
 	{"own-address-tls", true, seen(overTLS)},
-	{"epsv-tls", true, try(overTLS, ftpclient.EPSV)},
 	{"pasv-tls", true, try(overTLS, ftpclient.PASV)},
-	{"eprt-tls", true, try(overTLS, ftpclient.EPRT)},
+	{"epsv-tls", true, try(overTLS, ftpclient.EPSV)},
 	{"port-tls", true, try(overTLS, ftpclient.PORT)},
+	{"eprt-tls", true, try(overTLS, ftpclient.EPRT)},
 	{"pasv-address", true, (*probe).pasvAddress},
 	{"pasv-unchanged", true, (*probe).pasvUnchanged},
 	{"port-unchanged", true, (*probe).portUnchanged},
@@ -134,6 +134,11 @@ func Run(ctx context.Context, t Target) (*check.Report, error) {
 		r.Checks = append(r.Checks, c)
 		if t.End != nil {
 			t.End(c)
+		}
+	}
+	for i, c := range r.Checks { // whether another mode stands in is known now
+		if m, ok := modeOf(c.Name); ok && c.Answer == check.No {
+			r.Checks[i].Minor = p.minor(&p.sides[coverOf(c.Name)], m)
 		}
 	}
 	if left > 0 {

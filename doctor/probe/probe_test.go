@@ -134,7 +134,7 @@ func replace(old, with string) func(string) string {
 	return func(line string) string { return strings.Replace(line, old, with, 1) }
 }
 
-const allFour = "EPSV, PASV, EPRT and PORT work."
+const allFour = "PASV, EPSV, PORT and EPRT work."
 
 func TestAllIsWell(t *testing.T) {
 	t.Parallel()
@@ -208,18 +208,18 @@ func TestConditions(t *testing.T) {
 	}{
 		{
 			name: "passive off", options: []ftptest.Option{func(o *ftpserver.Options) { o.NoPassive = true }},
-			verdict: "In clear text EPRT and PORT work, EPSV and PASV fail.", status: 1,
-			wants: []string{"✗ epsv: 502 Passive mode is switched off", "✗ pasv: The same as for epsv.", "✗ auth-tls: tls-cert"},
+			verdict: "In clear text PORT and EPRT work, PASV and EPSV fail.", status: 1,
+			wants: []string{"✗ pasv: 502 Passive mode is switched off", "✗ epsv: The same as for pasv.", "✗ auth-tls: tls-cert"},
 		},
 		{
 			name: "active off", options: []ftptest.Option{func(o *ftpserver.Options) { o.NoActive = true }},
-			verdict: "In clear text EPSV and PASV work, EPRT and PORT fail.", status: 0,
-			wants: []string{"✗ eprt: Use passive mode", "✗ port: 502 Active mode is switched off"},
+			verdict: "In clear text PASV and EPSV work, PORT and EPRT fail.", status: 0,
+			wants: []string{"✗ port: Use passive mode", "✗ eprt: 502 Active mode is switched off"},
 		},
 		{
 			name: "active is asked for", options: []ftptest.Option{func(o *ftpserver.Options) { o.NoActive = true }},
 			set:     func(t *probe.Target) { t.Options.Mode = ftpclient.Active },
-			verdict: "In clear text EPRT and PORT fail.", status: 1,
+			verdict: "In clear text PORT and EPRT fail.", status: 1,
 		},
 		{
 			name: "only one mode", set: func(t *probe.Target) { t.Options.Mode = ftpclient.PASV },
@@ -295,8 +295,8 @@ func TestConditions(t *testing.T) {
 		{
 			name:    "a firewall drops what goes to the passive ports",
 			set:     func(t *probe.Target) { t.Options.Dialer = &net.Dialer{ControlContext: drop(t.Addr)} },
-			verdict: "In clear text EPRT and PORT work, EPSV and PASV fail.", status: 1,
-			wants: []string{"✗ epsv: towpath doctor rules --passive-ports", "✗ pasv"},
+			verdict: "In clear text PORT and EPRT work, PASV and EPSV fail.", status: 1,
+			wants: []string{"✗ pasv: towpath doctor rules --passive-ports", "✗ epsv"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -316,6 +316,7 @@ func TestPath(t *testing.T) {
 	t.Parallel()
 	inside := func(o *ftpserver.Options) { o.Told = []ftpserver.Told{{Address: "192.168.1.5", Clients: everyone}} }
 	port := regexp.MustCompile(`\(\|\|\|\d+\|\)`)
+	sixNumbers := regexp.MustCompile(`(\(\d+,\d+,\d+,\d+),\d+,\d+\)`)
 	sixth := regexp.MustCompile(`^(PORT .*,)\d+,\d+\r\n|^(EPRT \|1\|127\.0\.0\.1\|)\d+\|\r\n`)
 	for _, c := range []struct {
 		name           string
@@ -340,29 +341,37 @@ func TestPath(t *testing.T) {
 				line = strings.Replace(line, "Connected from 127.0.0.1:", "Connected from 203.0.113.7:", 1)
 				return regexp.MustCompile(`^200 (PORT|EPRT) .*`).ReplaceAllString(line, "500 Illegal $1 command.")
 			},
-			verdict: "In clear text EPSV and PASV work, EPRT and PORT fail.", status: 0,
+			verdict: "In clear text PASV and EPSV work, PORT and EPRT fail.", status: 0,
 			wants: []string{
 				"✗ own-address: we are 127.0.0.1, and the server sees us at 203.0.113.7: a NAT",
-				"✗ eprt: names an address that is not the one that the server sees us at", "✗ port: --ftp-port auto",
+				"✗ port: We announce an address that is not the one that the server sees us at", "✗ eprt: The same as for port.",
 				"? port-unchanged",
 			},
 		},
 		{
 			name:    "the server repeats what PORT named",
 			reply:   replace("200 PORT command successful.", "500 I won't open a connection to 127.0.0.1 (only to 203.0.113.7)"),
-			verdict: "In clear text EPSV, PASV and EPRT work, PORT fails.", status: 0,
+			verdict: "In clear text PASV, EPSV and EPRT work, PORT fails.", status: 0,
 			wants: []string{"✓ port-unchanged: the server repeats the address of our PORT", "✗ port: --ftp-port auto"},
 		},
 		{
 			name: "EPSV is not known", command: replace("EPSV", "XPSV"),
-			verdict: "In clear text PASV, EPRT and PORT work, EPSV fails.", status: 1,
+			verdict: "In clear text PASV, PORT and EPRT work, EPSV fails.", status: 0,
 			wants: []string{"✗ epsv: 500"},
 		},
 		{
 			name:    "a NAT does not forward the passive ports",
 			reply:   func(line string) string { return port.ReplaceAllString(line, "(|||1|)") },
-			verdict: "In clear text PASV, EPRT and PORT work, EPSV fails.", status: 1,
+			verdict: "In clear text PASV, PORT and EPRT work, EPSV fails.", status: 1,
 			wants: []string{"✗ epsv: Who refuses is not the server", "✓ pasv"},
+		},
+		{
+			name: "the server is behind a NAT that knows nothing", options: []ftptest.Option{inside},
+			reply: func(line string) string {
+				return sixNumbers.ReplaceAllString(port.ReplaceAllString(line, "(|||1|)"), "${1},0,1)")
+			},
+			verdict: "In clear text PORT and EPRT work, PASV and EPSV fail. Look at pasv-address.", status: 1,
+			wants: []string{"✗ pasv: a NAT before it", "✗ epsv: The same as for pasv.", "✗ pasv-address: 192.168.1.5"},
 		},
 		{
 			name: "nothing of the server's comes in",
@@ -375,8 +384,8 @@ func TestPath(t *testing.T) {
 					return m[2] + "65534|\r\n"
 				})
 			},
-			verdict: "In clear text EPSV and PASV work, EPRT and PORT fail.", status: 0,
-			wants: []string{"✗ port: 425", "✗ eprt: towpath doctor rules --side client --mode active"},
+			verdict: "In clear text PASV and EPSV work, PORT and EPRT fail.", status: 0,
+			wants: []string{"✗ port: 425", "✗ eprt: The same as for port.", "✗ port: towpath doctor rules --side client --mode active"},
 		},
 		{
 			name: "a banner with colours", reply: replace("220 ", "220 \x1b[31mred\x07 "),

@@ -310,7 +310,7 @@ func (p *probe) greeting(ctx context.Context) check.Check {
 		return c
 	}
 	p.line.greeted = r
-	c := check.Check{Answer: check.Yes, Evidence: r.String()}
+	c := check.Check{Answer: check.Yes, Evidence: strings.ReplaceAll(r.String(), "\n", " / ")}
 	if !r.Complete() {
 		p.over = "the server sends us away"
 		c.Answer, c.Hint = check.No, "The reply says why: too many sessions, or our address is not wanted."
