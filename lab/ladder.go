@@ -47,7 +47,7 @@ func ladder(all []sighting, n *topology.Network) []rung {
 	begun := map[[2]uint16]bool{}        // data connections that have carried something
 	for _, s := range all {
 		isControl := control[s.src.Port()] || control[s.dst.Port()]
-		text, kind := words(s, isControl)
+		text, kind := spell(s, isControl)
 		if kind == "" {
 			continue
 		}
@@ -91,8 +91,8 @@ func goesOn(path []string, node string) bool {
 	return path[len(path)-1] == node || !slices.Contains(path, node)
 }
 
-// words say what a segment is; kind is empty for one that says nothing new.
-func words(s sighting, control bool) (text, kind string) {
+// spell says what a segment is; kind is empty for one that says nothing new.
+func spell(s sighting, control bool) (text, kind string) {
 	switch {
 	case s.rst:
 		return fmt.Sprintf("RST %v > %v", s.src, s.dst), "rst"

@@ -10,21 +10,39 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"towpath/doctor"
+	"towpath/internal/columns"
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
 // Report is what the lab has shown, case by case.
 type Report struct {
-	// Programs say who was server and client.
-	Programs string   `json:"programs"`
-	Cases    []Result `json:"cases"`
+	// Server and Client are the programs, "towpath" for our own.
+	Server string   `json:"server"`
+	Client string   `json:"client"`
+	Cases  []Result `json:"cases"`
+
+	lang words.Lang
 }
 
-// Sort puts the cases into the order of the catalogue, other networks behind it.
-func (r *Report) Sort() {
+// NewReport makes the report on what a lab has run.
+func NewReport(l *Lab, cases []Result) *Report {
+	r := &Report{Server: cmp.Or(l.Server, "towpath"), Client: cmp.Or(l.Client, "towpath"), Cases: cases}
+	r.sort()
+	return r
+}
+
+// In returns the report in another language.
+func (r *Report) In(l words.Lang) *Report {
+	c := *r
+	c.lang = l
+	return &c
+}
+
+// sort puts the cases into the order of the catalogue, other networks behind it.
+func (r *Report) sort() {
 	order := map[string]int{}
 	for i, n := range topology.Catalogue() {
 		order[n.Name] = i + 1
@@ -57,51 +75,62 @@ func (r *Report) Count() (agree, differ, skipped int) {
 // Verdict is one sentence about all.
 func (r *Report) Verdict() string {
 	agree, differ, skipped := r.Count()
-	text := fmt.Sprintf("%d of %d cases went as predicted", agree, agree+differ)
-	if differ > 0 {
-		text += fmt.Sprintf(", %d did not", differ)
-	}
+	text := words.Say("lab.verdict", "agree", agree, "run", agree+differ).In(r.lang)
 	if skipped > 0 {
-		text += fmt.Sprintf("; %d were not run", skipped)
+		text += words.Say("lab.verdict.skipped", "skipped", skipped).In(r.lang)
 	}
-	return text + " (" + r.Programs + ")."
+	return text + words.Say("lab.programs", "server", r.Server, "client", r.Client).In(r.lang)
+}
+
+func (r *Report) say(name string) string { return words.Say(name).In(r.lang) }
+
+// outcome says how it went, in a few words.
+func (r *Report) outcome(works bool, seen doctor.Seen, hop string) string {
+	switch {
+	case works:
+		return r.say("cell.works")
+	case !words.Has("label." + string(seen)): // a program's own words
+		return string(seen)
+	}
+	return words.Say("lab.at", "seen", words.Say("label."+string(seen)), "hop", hop).In(r.lang)
+}
+
+// both are prediction and observation.
+func (r *Report) both(c *Result) (predicted, observed string) {
+	predicted = r.outcome(c.Predicted.Works, c.Predicted.Seen, c.Predicted.Hop)
+	if c.Skipped != "" {
+		return predicted, r.say("lab.not-run")
+	}
+	return predicted, r.outcome(c.Observed.Works, c.Observed.Seen, c.Observed.Hop)
 }
 
 // WriteText writes one table, and behind it what did not go as predicted or was
 // not run.
 func (r *Report) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NETWORK\tMODE\tTLS\tPREDICTED\tOBSERVED\t")
+	rows := [][]string{{r.say("lab.network"), r.say("head.mode"), "TLS", r.say("lab.predicted"), r.say("lab.observed"), ""}}
 	for _, c := range r.Cases {
-		tls := ""
+		tls, mark := "", ""
 		if c.TLS {
 			tls = "TLS"
 		}
-		observed, mark := said(c.Observed.Works, c.Observed.Seen, c.Observed.Hop), ""
-		switch {
-		case c.Skipped != "":
-			observed = "not run"
-		case c.Disagreement != "":
-			mark = "<- differs"
+		if c.Disagreement != "" {
+			mark = "<- " + r.say("lab.differs")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Network, c.Mode, tls, said(c.Predicted.Works, c.Predicted.Seen, c.Predicted.Hop), observed, mark)
+		predicted, observed := r.both(&c)
+		rows = append(rows, []string{c.Network, string(c.Mode), tls, predicted, observed, mark})
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	var b strings.Builder
+	columns.Table(&b, rows)
 	for _, c := range r.Cases {
-		var err error
 		switch {
 		case c.Skipped != "":
-			_, err = fmt.Fprintf(w, "not run: %s %s: %s\n", c.Network, c.Mode, c.Skipped)
+			fmt.Fprintf(&b, "%s: %s %s: %s\n", r.say("lab.not-run"), c.Network, c.Mode, c.Skipped)
 		case c.Disagreement != "":
-			_, err = fmt.Fprintf(w, "differs: %s %s: %s; %s\n", c.Network, c.Mode, c.Disagreement, c.Observed.Said)
-		}
-		if err != nil {
-			return err
+			fmt.Fprintf(&b, "%s: %s %s: %s; %s\n", r.say("lab.differs"), c.Network, c.Mode, c.Disagreement, c.Observed.Said)
 		}
 	}
-	_, err := fmt.Fprintln(w, r.Verdict())
+	b.WriteString(r.Verdict() + "\n")
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
@@ -121,18 +150,17 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 	type capture struct{ Name, Path string }
 	type shown struct {
 		Result
-		Title, Predicted, Observed string
-		Ladder                     template.HTML
-		Captures                   []capture
+		Title, Predicted, Observed, Told, Why string
+		Ladder                                template.HTML
+		Captures                              []capture
 	}
 	var cases []shown
 	for _, c := range r.Cases {
-		s := shown{Result: c, Predicted: said(c.Predicted.Works, c.Predicted.Seen, c.Predicted.Hop), Observed: "not run"}
-		if c.net != nil {
-			s.Title = c.net.Title
-		}
+		s := shown{Result: c, Title: c.net.Title}
+		s.Predicted, s.Observed = r.both(&c)
+		s.Told = words.Say("lab.told", "predicted", s.Predicted, "observed", s.Observed).In(r.lang)
+		s.Why = doctor.NewReport(c.net, []doctor.Verdict{c.Predicted}).In(r.lang).Cases[0].Why
 		if c.Skipped == "" {
-			s.Observed = said(c.Observed.Works, c.Observed.Seen, c.Observed.Hop)
 			s.Ladder = template.HTML(drawLadder(ladder(c.Observed.sightings, c.net), c.net)) // ours, its words escaped
 		}
 		if c.Observed.Captures != "" {
@@ -150,14 +178,14 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 		}
 		cases = append(cases, s)
 	}
-	return page.Execute(w, map[string]any{"Verdict": r.Verdict(), "Cases": cases})
+	return page.Execute(w, map[string]any{"Lang": r.lang.String(), "Verdict": r.Verdict(), "Cases": cases, "Say": r.say})
 }
 
 var page = template.Must(template.New("lab").Parse(`<!doctype html>
-<html lang="en">
+<html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>What was predicted, and what happened</title>
+<title>{{call .Say "lab.title"}}</title>
 <style>
 body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2933; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e7eb; }
@@ -176,20 +204,20 @@ path.control { stroke: #7b8794; stroke-width: 1.5; } path.data { stroke: #1b4f9c
 <marker id="data" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#1b4f9c"/></marker>
 <marker id="lost" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#b3261e"/></marker>
 </defs></svg>
-<h1>What was predicted, and what happened</h1>
+<h1>{{call .Say "lab.title"}}</h1>
 <p class="verdict">{{.Verdict}}</p>
 <table>
-<tr><th>network<th>mode<th>predicted<th>observed
+<tr><th>{{call .Say "lab.network"}}<th>{{call .Say "head.mode"}}<th>{{call .Say "lab.predicted"}}<th>{{call .Say "lab.observed"}}
 {{range $i, $c := .Cases}}<tr><td><a href="#case{{$i}}">{{.Network}}</a><td>{{.Mode}}{{if .TLS}} TLS{{end}}<td>{{$c.Predicted}}<td class="{{if .Skipped}}quiet{{else if .Disagreement}}bad{{else}}good{{end}}">{{$c.Observed}}
 {{end}}</table>
 {{range $i, $c := .Cases}}<section id="case{{$i}}">
-<h2>{{.Network}}, {{.Mode}}{{if .TLS}} over TLS{{end}}</h2>
-<p>{{.Title}}. Predicted: {{$c.Predicted}}. {{if .Skipped}}Not run: {{.Skipped}}.{{else}}Observed: {{$c.Observed}}.{{end}}
-{{with $c.Result.Predicted.Why}}<br>{{.}}{{end}}{{with .Disagreement}}<br><span class="bad">{{.}}</span>{{end}}</p>
+<h2>{{.Network}}, {{.Mode}}{{if .TLS}}, TLS{{end}}</h2>
+<p>{{.Title}}. {{.Told}}{{with .Skipped}} ({{.}}){{end}}
+{{with .Why}}<br>{{.}}{{end}}{{with .Disagreement}}<br><span class="bad">{{.}}</span>{{end}}</p>
 {{with .Ladder}}<figure>{{.}}</figure>{{end}}
-{{with $c.Result.Observed.Dialogue}}<details><summary>the dialogue, as the client had it</summary><pre>{{range .}}{{.}}
+{{with $c.Result.Observed.Dialogue}}<details><summary>{{call $.Say "lab.dialogue"}}</summary><pre>{{range .}}{{.}}
 {{end}}</pre></details>{{end}}
-{{with .Captures}}<p class="quiet">Recordings: {{range .}}<a href="{{.Path}}">{{.Name}}</a> {{end}}</p>{{end}}
+{{with .Captures}}<p class="quiet">{{call $.Say "lab.recordings"}} {{range .}}<a href="{{.Path}}">{{.Name}}</a> {{end}}</p>{{end}}
 </section>
 {{end}}
 <p class="verdict">{{.Verdict}}</p>

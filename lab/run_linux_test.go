@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"towpath/doctor"
+	"towpath/internal/words"
 	"towpath/topology"
 )
 
@@ -129,8 +130,7 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	l := &Lab{Captures: filepath.Join(dir, "captures")}
-	r := &Report{Programs: "ours", Cases: compare(t, l, "server-inside-stateful", "client-inside-gateway")}
-	r.Sort()
+	r := NewReport(l, compare(t, l, "server-inside-stateful", "client-inside-gateway"))
 	for _, c := range r.Cases[:4] {
 		found, err := filepath.Glob(filepath.Join(c.Observed.Captures, "*.pcapng"))
 		if err != nil || len(found) != 4 {
@@ -141,11 +141,18 @@ func TestReport(t *testing.T) {
 	if err := r.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	if want := "4 of 4 cases went as predicted; 4 were not run (ours)."; !strings.Contains(text.String(), want) {
+	if want := "4 of 4 cases went as predicted; 4 were not run; server towpath, client towpath."; !strings.Contains(text.String(), want) {
 		t.Errorf("want %q in\n%s", want, text.String())
 	}
 	if err := r.WriteHTML(&page, dir); err != nil {
 		t.Fatal(err)
+	}
+	text.Reset()
+	if err := r.In(words.Japanese).WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if want := "タイムアウト（internet）"; !strings.Contains(text.String(), want) {
+		t.Errorf("want %q in\n%s", want, text.String())
 	}
 	for _, want := range []string{"(ends at internet)", "(ends at router)", ">PASV<", "captures/server-inside-stateful/PORT/router.pcapng", "there is no gateway"} {
 		if !strings.Contains(page.String(), want) {

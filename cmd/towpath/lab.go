@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"towpath/doctor"
+	catalogue "towpath/internal/words" // words are those of the shell here
 	"towpath/lab"
 	"towpath/topology"
 )
@@ -46,6 +47,7 @@ namespaces. When it ends, however it ends, nothing is left behind.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
 	cmd.AddCommand(labListCommand(), labRunCommand(), labReportCommand(), labShellCommand())
 	return cmd
 }
@@ -87,7 +89,11 @@ Exit codes: 0 all as predicted, 1 not all, 2 it could not be run.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return inLab(func() error {
-				r, err := v.run(c.Context(), c.ErrOrStderr(), args)
+				lang, err := spoken(c)
+				if err != nil {
+					return err
+				}
+				r, err := v.run(c.Context(), c.ErrOrStderr(), args, lang)
 				if err != nil {
 					return err
 				}
@@ -122,6 +128,10 @@ of its packets from machine to machine, the dialogue, and links to the recording
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return inLab(func() error {
+				lang, err := spoken(c)
+				if err != nil {
+					return err
+				}
 				dir, names := args[0], args[1:]
 				if len(names) == 0 {
 					names = []string{"all"}
@@ -130,7 +140,7 @@ of its packets from machine to machine, the dialogue, and links to the recording
 					return err
 				}
 				v.lab.Captures = filepath.Join(dir, "captures")
-				r, err := v.run(c.Context(), c.ErrOrStderr(), names)
+				r, err := v.run(c.Context(), c.ErrOrStderr(), names, lang)
 				if err != nil {
 					return err
 				}
@@ -212,7 +222,7 @@ func asPredicted(r *lab.Report) error {
 
 // run runs all cases of the networks, several at a time. What cannot be run at
 // all ends it.
-func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string) (*lab.Report, error) {
+func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string, lang catalogue.Lang) (*lab.Report, error) {
 	if err := v.lab.Check(); err != nil {
 		return nil, err
 	}
@@ -238,11 +248,11 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string) (*l
 		}
 		networks = append(networks, n)
 	}
-	r := &lab.Report{Programs: fmt.Sprintf("server: %s, client: %s", orOurs(v.lab.Server), orOurs(v.lab.Client))}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (
 		mu      sync.Mutex
+		cases   []lab.Result
 		running sync.WaitGroup
 		slots   = make(chan struct{}, v.jobs)
 	)
@@ -265,9 +275,9 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string) (*l
 					stop(err)
 					return
 				}
-				r.Cases = append(r.Cases, c)
+				cases = append(cases, c)
 				if terminal {
-					fmt.Fprintf(notes, "\r%d cases run ", len(r.Cases))
+					fmt.Fprintf(notes, "\r%d cases run ", len(cases))
 				}
 			})
 		}
@@ -279,15 +289,7 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string) (*l
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	r.Sort()
-	return r, nil
-}
-
-func orOurs(program string) string {
-	if program == "" {
-		return "towpath"
-	}
-	return program
+	return lab.NewReport(&v.lab, cases).In(lang), nil
 }
 
 func isTerminal(w io.Writer) bool {

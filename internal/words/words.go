@@ -94,7 +94,7 @@ type message struct{ en, hans, hant, ja string }
 func (m message) in(l Lang) string { return [...]string{m.en, m.hans, m.hant, m.ja}[l] }
 
 // messages are those of all tables.
-var messages = gather(basics, predictions)
+var messages = gather(basics, predictions, shown)
 
 func gather(tables ...map[string]message) map[string]message {
 	all := map[string]message{}

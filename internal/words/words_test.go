@@ -26,7 +26,7 @@ func parameters(text string) []string {
 func TestComplete(t *testing.T) {
 	t.Parallel()
 	n := 0
-	for _, table := range []map[string]message{basics, predictions} {
+	for _, table := range []map[string]message{basics, predictions, shown} {
 		n += len(table)
 	}
 	if n != len(messages) || n == 0 {
