@@ -28,6 +28,6 @@ var shown = map[string]message{
 		"; server {server}, client {client}.",
 		"；服务器：{server}，客户端：{client}。",
 		"；伺服器：{server}，用戶端：{client}。",
-		"。サーバー：{server}、クライアント：{client}。",
+		"。使用サーバー：{server}、クライアント：{client}。",
 	},
 }
