@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,10 +116,8 @@ func verb(singular string, subject []string) string {
 
 // wanted tells whether a mode is to be tried.
 func (p *probe) wanted(m ftpclient.Mode) bool {
-	for _, a := range p.Options.Avoid {
-		if a == m {
-			return false
-		}
+	if slices.Contains(p.Options.Avoid, m) {
+		return false
 	}
 	switch p.Options.Mode {
 	case ftpclient.Auto, m:
@@ -277,7 +277,7 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 		return check.Check{Answer: check.Yes, Evidence: text}
 	}
 	if !t.asked {
-		return check.Check{Evidence: t.err.Error(), Minor: true, Hint: "Name a directory that can be listed in the URL."}
+		return check.Check{Evidence: said(t), Minor: true, Hint: "Name a directory that can be listed in the URL."}
 	}
 	t.hint = p.hint(p.cause(s, m, t), m, t)
 	s.trials[m] = t
@@ -307,6 +307,9 @@ func (s *side) told() netip.Addr { return s.trials[ftpclient.PASV].attempt.Annou
 func said(t trial) string {
 	if d, ok := errors.AsType[*ftpclient.DataError](t.err); ok {
 		return d.Attempt.String()
+	}
+	if e, ok := errors.AsType[*fs.PathError](t.err); ok {
+		return e.Err.Error()
 	}
 	return t.err.Error()
 }
@@ -349,20 +352,26 @@ func ofListing(code int) bool {
 
 // minor tells whether nothing depends on a mode that fails: active mode is not
 // needed where passive works, and a server that refuses EPSV or PASV at once is
-// asked for the other. What hangs is never minor: clients that try it first
-// wait. Whoever asks for one mode means it.
+// asked for the other. Passive mode that hangs is never minor: clients that try
+// it first wait. Whoever asks for one mode means it.
 func (p *probe) minor(s *side, m ftpclient.Mode) bool {
 	if p.Options.Mode != ftpclient.Auto {
 		return false
 	}
-	passive := s.works(ftpclient.EPSV) || s.works(ftpclient.PASV)
-	refused := s.trials[m].attempt.Target == "" && !s.trials[m].connected()
-	return passive && (!m.Passive() || refused)
+	if !s.works(ftpclient.EPSV) && !s.works(ftpclient.PASV) {
+		return false
+	}
+	t := s.trials[m]
+	_, refused := errors.AsType[*ftp.Error](t.err)
+	return !m.Passive() || refused && t.attempt.Target == ""
 }
 
 // cause is why a mode fails, as far as that can be told; else empty.
 func (p *probe) cause(s *side, m ftpclient.Mode, t trial) doctor.Cause {
 	e, refused := errors.AsType[*ftp.Error](t.err)
+	if t.attempt.Target == "" && isTimeout(t.err) {
+		return doctor.CauseStall
+	}
 	if t.connected() {
 		if m.Passive() && t.entries == 0 && (isReset(t.err) || refused && (e.Reply.Code == 425 || e.Reply.Code == 426)) {
 			return doctor.CauseStranger
@@ -397,9 +406,7 @@ func (p *probe) cause(s *side, m ftpclient.Mode, t trial) doctor.Cause {
 	}
 	switch {
 	case t.attempt.Target == "" && refused && e.Reply.Permanent():
-		mine, _ := doctor.Unroutable(told)
-		theirs, _ := doctor.Unroutable(p.peer)
-		if out := p.outside(); out.IsValid() && out != told || !out.IsValid() && mine != "" && theirs == "" || len(others(e.Reply.String(), told)) > 0 {
+		if out := p.outside(); out.IsValid() && out != told || !out.IsValid() && inside(told) && !inside(p.peer) || len(others(e.Reply.String(), told)) > 0 {
 			return doctor.CauseMismatch
 		}
 		return ""
@@ -413,6 +420,22 @@ func (p *probe) cause(s *side, m ftpclient.Mode, t trial) doctor.Cause {
 	return ""
 }
 
+// hidden tells whether a server that we reach by an outside address has refused
+// an announcement since it sees us at an inside one.
+func (p *probe) hidden(t trial) bool {
+	e, refused := errors.AsType[*ftp.Error](t.err)
+	if !refused || inside(p.peer) {
+		return false
+	}
+	return slices.ContainsFunc(others(e.Reply.String(), p.local), inside)
+}
+
+// inside tells of addresses that mean something in their own network alone.
+func inside(a netip.Addr) bool {
+	id, _ := doctor.Unroutable(a)
+	return slices.Contains([]string{"private", "shared", "link-local", "loopback"}, id)
+}
+
 const (
 	fixRange = "On the server fix the passive ports (towpath serve --passive-ports 50000-50100; pasv_min_port and pasv_max_port of vsftpd; PassivePorts of ProFTPD; -p of Pure-FTPd) and let them in: towpath doctor rules --passive-ports 50000-50100 writes the rules"
 	tellAddr = "tell the server its external address (towpath serve --external ADDRESS; pasv_address of vsftpd; MasqueradeAddress of ProFTPD; -P of Pure-FTPd)"
@@ -421,6 +444,8 @@ const (
 // hint is what to do.
 func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
 	switch {
+	case c == doctor.CauseStall:
+		return "The session is dead from the announcement on, and was well before: the server hangs, or the FTP helper of a NAT on the way drops the line for ever, as that of Linux does with one that comes in two pieces. Over TLS it cannot."
 	case t.connected() && c == doctor.CauseStranger:
 		return "The server took the data connection and cut it at once, as those do that see it come from another address than the session: a NAT on our side has several, and uses one for each. Bind both to one there."
 	case t.connected() && isTimeout(t.err):
@@ -440,6 +465,8 @@ func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
 		return "We have connected, and the server has not seen it as ours: its data port leads to another machine (a balancer), or our two connections leave by different addresses of a NAT. Bind both to one."
 	case m.Passive():
 		return "The server does not offer this mode, or it is broken there: its log has the reason. towpath serve offers it unless passive.enable is off; vsftpd has pasv_enable."
+	case c == doctor.CauseMismatch && p.hidden(t):
+		return "The server sees us at an inside address, although it has an outside one: a NAT on its side hides where its clients come from. Let it keep their addresses (externalTrafficPolicy: Local in Kubernetes, no masquerading of what comes in), or use passive mode (-p)."
 	case c == doctor.CauseMismatch:
 		return "We announce an address that is not the one that the server sees us at: a NAT is on our side, and nobody rewrites the announcement. Use passive mode (-p); or forward ports on the NAT and announce its address: --ftp-port auto:50000-50100."
 	case c == doctor.CauseStranger:

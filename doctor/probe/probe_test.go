@@ -355,6 +355,17 @@ func TestPath(t *testing.T) {
 			wants: []string{"✓ port-unchanged: the server repeats the address of our PORT", "✗ port: --ftp-port auto"},
 		},
 		{
+			name: "a helper drops PASV",
+			command: func(line string) string {
+				if strings.HasPrefix(line, "PASV") {
+					return ""
+				}
+				return line
+			},
+			verdict: "In clear text EPSV, PORT and EPRT work, PASV fails.", status: 1,
+			wants: []string{"✗ pasv: dead from the announcement on", "✓ epsv"},
+		},
+		{
 			name: "EPSV is not known", command: replace("EPSV", "XPSV"),
 			verdict: "In clear text PASV, PORT and EPRT work, EPSV fails.", status: 0,
 			wants: []string{"✗ epsv: 500"},
@@ -408,7 +419,9 @@ func TestPath(t *testing.T) {
 			t.Parallel()
 			s := ftptest.Serve(t, ftptest.Files{"sea.txt": "x"}, c.options...)
 			at := relay(t, s.Addr, c.command, c.reply)
-			r := run(t, target(at))
+			look := target(at)
+			look.Options.Timeout = 2 * time.Second
+			r := run(t, look)
 			_, port, _ := net.SplitHostPort(at)
 			expect(t, r, strings.Replace(c.verdict, "PORT does not greet", port+" does not greet", 1), c.status, c.wants...)
 			if out := text(t, r); strings.ContainsAny(out, "\x1b\x07") {
