@@ -160,11 +160,22 @@ func TestReport(t *testing.T) {
 		}
 	}
 	inBrowser(t, page.String(), 4)
+
+	// And that of the doctor.
+	n, err := topology.Lookup("double-nat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Reset()
+	if err := doctor.NewReport(n, doctor.Predict(n)).WriteHTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	inBrowser(t, page.String(), 1)
 }
 
 // inBrowser opens a page in Chromium, where it is installed, and counts its
-// ladders.
-func inBrowser(t *testing.T, page string, ladders int) {
+// drawings.
+func inBrowser(t *testing.T, page string, drawings int) {
 	t.Helper()
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
@@ -184,8 +195,8 @@ func inBrowser(t *testing.T, page string, ladders int) {
 	if err != nil {
 		t.Fatalf("%s: %v", browser, err)
 	}
-	if got := strings.Count(string(out), "<figure><svg"); got != ladders {
-		t.Errorf("the browser shows %d ladders, want %d", got, ladders)
+	if got := strings.Count(string(out), "<figure><svg"); got != drawings {
+		t.Errorf("the browser shows %d drawings, want %d", got, drawings)
 	}
 }
 
