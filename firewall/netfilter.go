@@ -23,19 +23,6 @@ type NetfilterOptions struct {
 	NetNS int
 }
 
-func (o NetfilterOptions) withDefaults() (NetfilterOptions, error) {
-	if o.Table == "" {
-		o.Table = DefaultTable
-	}
-	if o.Mark == 0 {
-		o.Mark = DefaultMark
-	}
-	if o.Mark&(o.Mark-1) != 0 {
-		return o, fmt.Errorf("mark %#x: several bits; give one that nobody else uses, as %#x", o.Mark, DefaultMark)
-	}
-	return o, nil
-}
-
 // Rule is what a filter that drops must have in its chains, as nft writes it:
 // the leave that a table of ours gives cannot overrule the drop of another.
 func (o NetfilterOptions) Rule() string {

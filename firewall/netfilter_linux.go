@@ -328,3 +328,16 @@ func (n *Netfilter) Close() error {
 	}
 	return nil
 }
+
+func (o NetfilterOptions) withDefaults() (NetfilterOptions, error) {
+	if o.Table == "" {
+		o.Table = DefaultTable
+	}
+	if o.Mark == 0 {
+		o.Mark = DefaultMark
+	}
+	if o.Mark&(o.Mark-1) != 0 {
+		return o, fmt.Errorf("mark %#x: several bits; give one that nobody else uses, as %#x", o.Mark, DefaultMark)
+	}
+	return o, nil
+}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -62,18 +63,31 @@ func (l *Lab) Check() error {
 	return nil
 }
 
-func (l *Lab) patience() time.Duration {
-	if l.Patience == 0 {
-		return 1500 * time.Millisecond
-	}
-	return l.Patience
+// Observation is what became of one session.
+type Observation struct {
+	Works bool `json:"works"`
+	// Seen is what the client saw, Hop where the packet was seen last that
+	// should have gone on. Both are empty if it works.
+	Seen doctor.Seen `json:"seen,omitempty"`
+	Hop  string      `json:"hop,omitempty"`
+	// Captures is the directory of the recordings, one file for each machine,
+	// if they are kept.
+	Captures string `json:"captures,omitempty"`
+	// Dialogue is what the client sent and heard, as "C: " and "S: " lines.
+	Dialogue []string `json:"dialogue,omitempty"`
+	// Said is the client's own account of a failure.
+	Said string `json:"said,omitempty"`
+
+	sightings []sighting
 }
 
-// loosely says whether the programs fail in ways that differ from those that are
-// predicted: ProFTPD takes a private address in PORT for the client's own,
-// tnftp refuses a 227 with another address, lftp connects again to a server that
-// has closed on it. And our own server, when a stranger has come, goes on
-// waiting for the client, which only our client understands at once.
-func (l *Lab) loosely() bool {
-	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp" || l.Client == "curl" && l.Server == ""
+// sighting is one TCP segment on one machine.
+type sighting struct {
+	at       time.Time
+	node     string
+	src, dst netip.AddrPort
+	syn, ack bool
+	fin, rst bool
+	length   int    // of the payload
+	payload  string // the beginning of it
 }

@@ -44,18 +44,6 @@ func isUntrusted(err error) bool {
 	return untrusted
 }
 
-// failed tells whether any mode does.
-func (p *probe) failed() bool {
-	for _, s := range p.sides {
-		for _, t := range s.trials {
-			if t.asked && t.err != nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 var dotted = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 
 // named are the IPv4 addresses in a text of the server.

@@ -48,3 +48,15 @@ func (p *probe) helper(context.Context) check.Check {
 func assign(port string) string {
 	return fmt.Sprintf("iptables -t raw -A OUTPUT -p tcp --dport %s -j CT --helper ftp", port)
 }
+
+// failed tells whether any mode does.
+func (p *probe) failed() bool {
+	for _, s := range p.sides {
+		for _, t := range s.trials {
+			if t.asked && t.err != nil {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -29,26 +29,6 @@ func fileSize(s topology.Session) int64 {
 	return 64 << 10
 }
 
-// Observation is what became of one session.
-type Observation struct {
-	Works bool `json:"works"`
-	// Seen is what the client saw, Hop where the packet was seen last that
-	// should have gone on. Both are empty if it works.
-	Seen doctor.Seen `json:"seen,omitempty"`
-	Hop  string      `json:"hop,omitempty"`
-	// Captures is the directory of the recordings, one file for each machine,
-	// if they are kept.
-	Captures string `json:"captures,omitempty"`
-	// Dialogue is what the client sent and heard, as "C: " and "S: " lines.
-	Dialogue []string `json:"dialogue,omitempty"`
-	// Said is the client's own account of a failure.
-	Said string `json:"said,omitempty"`
-
-	mode      doctor.Mode
-	client    clientReport
-	sightings []sighting
-}
-
 // clientReport is how a client fared.
 type clientReport struct {
 	LoggedIn bool
@@ -66,17 +46,6 @@ type clientReport struct {
 	Impossible bool
 	Took       time.Duration
 	Dialogue   []string
-}
-
-// sighting is one TCP segment on one machine.
-type sighting struct {
-	at       time.Time
-	node     string
-	src, dst netip.AddrPort
-	syn, ack bool
-	fin, rst bool
-	length   int    // of the payload
-	payload  string // the beginning of it
 }
 
 // look reads the recordings of all machines, in the order of time.
@@ -143,8 +112,8 @@ func readCapture(file, node string) ([]sighting, error) {
 
 // conclude makes of what the client and the recorders saw what a user sees, and
 // the hop.
-func (o *Observation) conclude(patience time.Duration, n *topology.Network) {
-	r, all := &o.client, o.sightings
+func (o *Observation) conclude(r *clientReport, mode doctor.Mode, patience time.Duration, n *topology.Network) {
+	all := o.sightings
 	o.Works, o.Dialogue, o.Said = r.Done, r.Dialogue, r.Err
 	if o.Works {
 		return
@@ -175,9 +144,9 @@ func (o *Observation) conclude(patience time.Duration, n *topology.Network) {
 		}
 		return name
 	}
-	active := o.mode == doctor.PORT || o.mode == doctor.EPRT
-	verb, announces := string(o.mode), string(o.mode)
-	switch o.mode {
+	active := mode == doctor.PORT || mode == doctor.EPRT
+	verb, announces := string(mode), string(mode)
+	switch mode {
 	case doctor.PASV:
 		announces = "227 "
 	case doctor.EPSV:
@@ -186,7 +155,7 @@ func (o *Observation) conclude(patience time.Duration, n *topology.Network) {
 	server := last(func(s sighting) bool { return s.syn && !s.ack && !data(s) })
 	switch {
 	case !r.LoggedIn:
-		o.Seen = o.network()
+		o.Seen = r.network()
 		o.Hop = cmp.Or(last(func(s sighting) bool { return !data(s) && s.syn && s.ack }), server)
 	case r.Impossible:
 		o.Seen, o.Hop = doctor.SeenFamily, n.Session.From
@@ -201,7 +170,7 @@ func (o *Observation) conclude(patience time.Duration, n *topology.Network) {
 	case r.Reset || r.Code == 425 && strings.Contains(r.Err, "Bad IP"): // vsftpd says so
 		o.Seen, o.Hop = doctor.SeenStranger, server
 	default:
-		o.Seen = o.network()
+		o.Seen = r.network()
 		if r.Code == 425 {
 			o.Seen = doctor.SeenLate425
 			if r.Took < patience {
@@ -227,16 +196,16 @@ func (r *clientReport) unanswered(verb string) bool {
 }
 
 // network is what the network itself said to the client.
-func (o *Observation) network() doctor.Seen {
+func (r *clientReport) network() doctor.Seen {
 	switch {
-	case o.client.Refused:
+	case r.Refused:
 		return doctor.SeenRefused
-	case o.client.Nowhere:
+	case r.Nowhere:
 		return doctor.SeenUnreachable
-	case o.client.TimedOut:
+	case r.TimedOut:
 		return doctor.SeenTimeout
 	}
-	return doctor.Seen(o.client.Err)
+	return doctor.Seen(r.Err)
 }
 
 // disagreement says in what the observation differs from a prediction, or "".
