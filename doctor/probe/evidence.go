@@ -235,38 +235,3 @@ func (p *probe) charset(context.Context) check.Check {
 	}
 	return check.Check{Minor: true, Evidence: "no name here shows the charset, and the server has no UTF8 in FEAT"}
 }
-
-// idle leaves a session silent, not even by TCP keep-alive, and looks whether it
-// has lived.
-func (p *probe) idle(ctx context.Context) check.Check {
-	if p.Idle <= 0 {
-		return check.Check{}
-	}
-	s := &p.sides[inClear]
-	if p.sides[overTLS].entered {
-		s = &p.sides[overTLS]
-	}
-	o := s.options
-	o.Dialer, o.LocalAddr = p.dialer(p.Idle), netip.Addr{}
-	o.Mode, o.Avoid = ftpclient.Auto, nil
-	c, err := ftpclient.Dial(ctx, p.Addr, o)
-	if err != nil {
-		return check.Check{Evidence: "no further session: " + short(err)}
-	}
-	defer c.Close()
-	select {
-	case <-ctx.Done():
-		return check.Check{Evidence: "not finished"}
-	case <-time.After(p.Idle):
-	}
-	if err = c.Noop(ctx); err == nil {
-		return check.Check{Answer: check.Yes, Evidence: fmt.Sprintf("a session lives after %v of silence", p.Idle)}
-	}
-	if e, ok := errors.AsType[*ftp.Error](err); ok && e.Reply.Code == 421 {
-		return check.Check{Minor: true, Evidence: fmt.Sprintf("the server itself ends a session within %v of silence: %v", p.Idle, e.Reply), Hint: "So it cannot be seen whether a NAT would. Try a shorter --idle."}
-	}
-	return check.Check{
-		Answer: check.No, Evidence: fmt.Sprintf("a session is lost after %v of silence, and the server did not say good-bye: %v", p.Idle, err),
-		Hint: "A NAT or firewall on the way forgets it. In a long transfer the last reply would not arrive: towpath sends NOOP every 30 s; with other clients set TCP keep-alive or a longer time-out there.",
-	}
-}

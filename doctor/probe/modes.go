@@ -277,7 +277,11 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 		return check.Check{Answer: check.Yes, Evidence: text}
 	}
 	if !t.asked {
-		return check.Check{Evidence: said(t), Minor: true, Hint: "Name a directory that can be listed in the URL."}
+		c := check.Check{Evidence: said(t), Minor: true}
+		if _, refused := errors.AsType[*ftp.Error](t.err); refused {
+			c.Hint = "Name a directory that can be listed in the URL."
+		}
+		return c
 	}
 	t.hint = p.hint(p.cause(s, m, t), m, t)
 	s.trials[m] = t
@@ -337,6 +341,9 @@ func (p *probe) list(ctx context.Context, s *side) (t trial) {
 	_, noData := errors.AsType[*ftpclient.DataError](t.err)
 	// A refusal of the listing itself says nothing of the way.
 	t.asked = noData || !refused || !ofListing(e.Reply.Code)
+	if !p.direct && !s.mode.Passive() && t.err != nil && len(all) == 0 { // the proxy takes no connections
+		t.asked = false
+	}
 	return t
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -491,7 +492,7 @@ func TestIdle(t *testing.T) {
 	s := ftptest.Serve(t, nil)
 	well := target(s.Addr)
 	well.Idle = 10 * time.Millisecond
-	expect(t, run(t, well), "In clear text "+allFour, 0, "✓ idle: a session lives after 10ms of silence")
+	expect(t, run(t, well), "In clear text "+allFour, 0, "✓ idle: a session lives after 10ms of silence, and a reply comes after")
 	server := ftptest.Serve(t, nil, func(o *ftpserver.Options) { o.IdleTimeout = time.Second })
 	ends := target(server.Addr)
 	ends.Idle = 1500 * time.Millisecond
@@ -503,7 +504,52 @@ func TestIdle(t *testing.T) {
 		return line
 	}, nil))
 	lost.Idle, lost.Options.Timeout = 10*time.Millisecond, time.Second
-	expect(t, run(t, lost), "In clear text "+allFour+" Look at idle.", 1, "✗ idle: keep-alive")
+	expect(t, run(t, lost), "In clear text "+allFour+" Look at idle.", 1, "✗ idle: a session is lost after 10ms", "✗ idle: TCP keep-alive")
+}
+
+// Many a NAT lets commands through that forgot the session, and no replies.
+func TestIdleReply(t *testing.T) {
+	t.Parallel()
+	var long atomic.Bool // a transfer by hand, behind which the reply is lost
+	s := ftptest.Serve(t, nil)
+	target := target(relay(t, s.Addr, func(line string) string {
+		if strings.HasPrefix(line, "NLST") {
+			long.Store(true)
+		}
+		return line
+	}, func(line string) string {
+		if long.Load() && strings.HasPrefix(line, "226") {
+			return ""
+		}
+		return line
+	}))
+	target.Idle, target.Options.Timeout = 10*time.Millisecond, time.Second
+	expect(t, run(t, target), "In clear text "+allFour+" Look at idle.", 1, "✗ idle: commands arrive, and a reply that the server sends by itself does not")
+}
+
+// tunnel is a way to the server of which nobody knows what is between.
+type tunnel struct{ net.Dialer }
+
+// Through a proxy nothing is said of what only it can see.
+func TestThroughProxy(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, ftptest.Files{"sea.txt": "x"}, ftptest.TLS)
+	far := target(s.Addr)
+	far.Options.Dialer = &tunnel{}
+	r := run(t, far)
+	expect(t, r, "In clear text and over TLS PASV and EPSV work.", 0, "? route: a proxy is between", "? port: takes no connections", "✓ pasv")
+	for _, c := range r.Checks {
+		if c.Answer == check.No && c.Name != "certificate" || c.Name == "pasv-address" || c.Name == "own-address" {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// A server that lets in one session at a time is looked at, too.
+func TestOneAtATime(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil, ftptest.TLS, func(o *ftpserver.Options) { o.MaxPerAddress = 1 })
+	expect(t, run(t, target(s.Addr)), "In clear text and over TLS "+allFour, 0, "✓ resumption: is served too")
 }
 
 func TestTargets(t *testing.T) {

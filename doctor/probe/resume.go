@@ -3,8 +3,8 @@ package probe
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"time"
@@ -52,31 +52,75 @@ func (p *probe) resumption(ctx context.Context) check.Check {
 // unbound lists the directory over a data connection with a TLS session of its
 // own, as no client of ours does, and returns the last reply.
 func (p *probe) unbound(ctx context.Context) (ftp.Reply, error) {
-	conn, err := p.open(ctx, p.Addr)
+	l, err := p.enter(ctx, overTLS, 0)
 	if err != nil {
 		return ftp.Reply{}, err
 	}
-	l := p.newLine(conn)
 	defer l.quit()
+	at, err := p.announced(ctx, overTLS, l)
+	if err != nil {
+		return ftp.Reply{}, err
+	}
+	data, err := p.open(ctx, at)
+	if err != nil {
+		return ftp.Reply{}, err
+	}
+	defer data.Close()
+	if err := l.send("NLST", p.Dir); err != nil {
+		return ftp.Reply{}, err
+	}
+	// What the handshake says is said again by the reply.
+	within, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	t := tls.Client(data, p.strangersConfig())
+	if t.HandshakeContext(within) == nil {
+		_ = data.SetDeadline(time.Now().Add(l.timeout)) // the read tells what is wrong
+		_, _ = io.Copy(io.Discard, t)                   // and the reply what it was
+	}
+	_ = data.Close() // the reply waits for it
+	return l.hear(ctx)
+}
+
+// strangersConfig is TLS that believes whom the client believes, and resumes
+// nothing.
+func (p *probe) strangersConfig() *tls.Config {
 	config := p.sides[overTLS].options.TLSConfig.Clone()
 	config.ClientSessionCache = nil
 	if config.NextProtos == nil {
 		config.NextProtos = []string{"ftp"}
 	}
-	if p.Options.TLS == ftpclient.Implicit {
-		if _, err := l.cover(ctx, config); err != nil {
-			return ftp.Reply{}, err
+	return config
+}
+
+// enter logs in by hand, where the client has been let in before. With a silence
+// the connection sends nothing by itself.
+func (p *probe) enter(ctx context.Context, c cover, silence time.Duration) (_ *line, err error) {
+	within, cancel := context.WithTimeout(ctx, p.Options.Timeout)
+	defer cancel()
+	conn, err := p.dialer(silence).DialContext(within, "tcp", p.Addr)
+	if err != nil {
+		return nil, err
+	}
+	l := p.newLine(conn)
+	defer func() {
+		if err != nil {
+			_ = conn.Close() // what is wrong has been said
+		}
+	}()
+	if c == overTLS && p.Options.TLS == ftpclient.Implicit {
+		if _, err := l.cover(ctx, p.strangersConfig()); err != nil {
+			return nil, err
 		}
 	}
 	if _, err := l.hear(ctx); err != nil {
-		return ftp.Reply{}, err
+		return nil, err
 	}
-	if p.Options.TLS != ftpclient.Implicit {
+	if c == overTLS && p.Options.TLS != ftpclient.Implicit {
 		if _, err := l.want(ctx, "AUTH", "TLS"); err != nil {
-			return ftp.Reply{}, err
+			return nil, err
 		}
-		if _, err := l.cover(ctx, config); err != nil {
-			return ftp.Reply{}, err
+		if _, err := l.cover(ctx, p.strangersConfig()); err != nil {
+			return nil, err
 		}
 	}
 	user, password := p.Options.User, p.Options.Password
@@ -90,64 +134,28 @@ func (p *probe) unbound(ctx context.Context) (ftp.Reply, error) {
 	if err == nil && r.Code == 332 {
 		_, err = l.want(ctx, "ACCT", p.Options.Account)
 	}
-	for _, c := range []ftp.Command{{Verb: "PBSZ", Arg: "0"}, {Verb: "PROT", Arg: "P"}} {
-		if err == nil {
-			_, err = l.want(ctx, c.Verb, c.Arg)
+	if err == nil && c == overTLS {
+		if _, err = l.want(ctx, "PBSZ", "0"); err == nil {
+			_, err = l.want(ctx, "PROT", "P")
 		}
 	}
-	if err != nil {
-		return ftp.Reply{}, err
-	}
-	data, err := p.passive(ctx, l)
-	if err != nil {
-		return ftp.Reply{}, err
-	}
-	defer data.Close()
-	if err := l.send("NLST", p.Dir); err != nil {
-		return ftp.Reply{}, err
-	}
-	// What the handshake says is said again by the reply.
-	within, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	t := tls.Client(data, config)
-	if t.HandshakeContext(within) == nil {
-		_ = data.SetDeadline(time.Now().Add(l.timeout))
-		buf := make([]byte, 32<<10)
-		for err == nil {
-			_, err = t.Read(buf)
-		}
-	}
-	_ = data.Close() // the reply waits for it
-	return l.hear(ctx)
+	return l, err
 }
 
-// passive announces passive mode, and connects.
-func (p *probe) passive(ctx context.Context, l *line) (net.Conn, error) {
-	var port uint16
-	if p.sides[overTLS].works(ftpclient.EPSV) {
-		r, err := l.want(ctx, "EPSV", "")
-		if err != nil {
-			return nil, err
-		}
-		a, err := ftp.ParseExtendedPassive(r.Lines[len(r.Lines)-1])
-		if err != nil {
-			return nil, err
-		}
-		port = a.Port()
-	} else {
-		r, err := l.want(ctx, "PASV", "")
-		if err != nil {
-			return nil, err
-		}
-		a, err := ftp.ParsePassive(r.Lines[len(r.Lines)-1])
-		if err != nil {
-			return nil, err
-		}
-		port = a.Port()
+// announced asks for passive mode, and returns where the server listens.
+func (p *probe) announced(ctx context.Context, c cover, l *line) (string, error) {
+	verb, parse := "EPSV", ftp.ParseExtendedPassive
+	if !p.sides[c].works(ftpclient.EPSV) {
+		verb, parse = "PASV", ftp.ParsePassive
+	}
+	r, err := l.want(ctx, verb, "")
+	if err != nil {
+		return "", err
+	}
+	a, err := parse(r.Lines[len(r.Lines)-1])
+	if err != nil {
+		return "", err
 	}
 	host, _, err := net.SplitHostPort(p.Addr)
-	if err != nil {
-		return nil, errors.Join(errors.New("no address"), err)
-	}
-	return p.open(ctx, net.JoinHostPort(host, strconv.Itoa(int(port))))
+	return net.JoinHostPort(host, strconv.Itoa(int(a.Port()))), err
 }
