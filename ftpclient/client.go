@@ -207,9 +207,18 @@ var notRaw = strings.Fields("ABOR ACCT APPE AUTH CCC CDC EPRT EPSV LIST LPRT LPS
 // with a *ftp.Error. Commands that use a data connection, or change how the
 // session works, give ErrCommand.
 func (c *Client) Quote(ctx context.Context, cmd ftp.Command) (ftp.Reply, error) {
+	s, err := c.take(ctx, nil)
+	if err != nil {
+		return ftp.Reply{}, err
+	}
+	defer c.give()
+	return s.quote(ctx, cmd)
+}
+
+func (s *session) quote(ctx context.Context, cmd ftp.Command) (ftp.Reply, error) {
 	cmd.Verb = strings.ToUpper(cmd.Verb)
 	if slices.Contains(notRaw, cmd.Verb) {
 		return ftp.Reply{}, fmt.Errorf("%s: %w", cmd.Verb, ErrCommand)
 	}
-	return c.do(ctx, cmd.Verb, cmd.Arg)
+	return s.do(ctx, cmd.Verb, cmd.Arg)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -35,7 +36,13 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 	// What is read and written from here to listen is ended by the context.
 	stop := context.AfterFunc(early, func() { _ = c.Close() })
 	defer stop()
-	if err = s.greet(early); err == nil {
+	if set.ProxyLine {
+		err = s.write([]byte(proxyLine(s.local, s.peer, c)))
+	}
+	if err == nil {
+		err = s.greet(early)
+	}
+	if err == nil {
 		err = s.enter(server)
 	}
 	if err == nil && !stop() {
@@ -50,11 +57,30 @@ func dial(ctx context.Context, addr string, set *Options) (s *session, err error
 	}
 	_ = c.SetDeadline(time.Time{}) // listen tells what is wrong
 	go s.listen()
-	if err := s.learn(ctx); err != nil {
+	err = s.learn(ctx)
+	if err == nil && set.Ready != nil {
+		err = set.Ready(func(cmd ftp.Command) (ftp.Reply, error) { return s.quote(ctx, cmd) })
+	}
+	if err != nil {
 		s.fail(err)
 		return nil, fmt.Errorf("dial %s: %w", server, err)
 	}
 	return s, nil
+}
+
+// proxyLine is the header of the PROXY protocol, version 1, for c, whose ends are
+// known where nothing is between.
+func proxyLine(local, peer netip.Addr, c net.Conn) string {
+	from, _ := c.LocalAddr().(*net.TCPAddr)
+	to, _ := c.RemoteAddr().(*net.TCPAddr)
+	if !local.IsValid() || !peer.IsValid() || from == nil || to == nil {
+		return "PROXY UNKNOWN\r\n"
+	}
+	family := "TCP6"
+	if peer.Is4() {
+		family = "TCP4"
+	}
+	return fmt.Sprintf("PROXY %s %v %v %d %d\r\n", family, local.WithZone(""), peer.WithZone(""), from.Port, to.Port)
 }
 
 // direct tells that connections go to the server itself.

@@ -70,6 +70,15 @@ type Options struct {
 	// LocalAddr is our address for all connections. It needs the default Dialer.
 	LocalAddr netip.Addr
 
+	// ProxyLine begins the control connection by a line that tells who we are, for
+	// a balancer or server that wants it of all who connect (PROXY protocol,
+	// version 1). Others take it for a command.
+	ProxyLine bool
+	// Ready makes a session ready behind its login, also one that takes the place
+	// of a lost one: quote sends as [Client.Quote] does. An error ends the
+	// session.
+	Ready func(quote func(ftp.Command) (ftp.Reply, error)) error
+
 	// Timeout bounds the wait for a connection and for a reply. Default 30 s.
 	Timeout time.Duration
 	// DataTimeout bounds the wait for a data connection. Default 10 s.

@@ -40,7 +40,8 @@ type clientFlags struct {
 	noNetrc                    bool
 	tls                        string
 	sslReqd, insecure, sslCCC  bool
-	compressed                 bool
+	compressed, proxyLine      bool
+	ftpMethod                  string
 	caFile, cert, key, pin     string
 	connectTimeout, maxTime    seconds
 	stallTimeout               seconds
@@ -48,8 +49,9 @@ type clientFlags struct {
 	charset                    string
 	trace, silent, json        bool
 
-	taken string // letters that the verb uses otherwise
-	guest *guest // of a shell that runs the verb, nil outside
+	begins string // what each session is sent behind its login
+	taken  string // letters that the verb uses otherwise
+	guest  *guest // of a shell that runs the verb, nil outside
 }
 
 // letter is a short flag, or none if the verb needs it for something else.
@@ -117,6 +119,8 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&v.noEPSV, "disable-epsv", false, "leave out EPSV, the newer way to passive mode")
 	f.BoolVar(&v.noEPRT, "disable-eprt", false, "leave out EPRT, the newer way to active mode")
 	f.BoolVar(&v.skipPasvIP, "ftp-skip-pasv-ip", true, "connect to the server, whatever address its 227 names; =false believes the 227")
+	f.StringVar(&v.ftpMethod, "ftp-method", "", "how curl comes to a file, `multicwd|nocwd|singlecwd`: taken, and without effect, since names go whole (nocwd)")
+	f.BoolVar(&v.proxyLine, "haproxy-protocol", false, "begin the control connection by a line of the PROXY protocol (v1), for a balancer that wants it")
 	f.BoolVar(&v.compressed, "compressed", false, "compress what is transferred, if the server offers it (MODE Z)")
 	v.proxyFlags.bind(f)
 	f.BoolVarP(&v.ipv4, "ipv4", "4", false, "use IPv4 only")
@@ -141,9 +145,9 @@ func (v *clientFlags) bind(f *pflag.FlagSet) {
 	f.Var(&v.maxTime, "max-time", "give all up after this `TIME`")
 	f.IntVar(&v.retry, "retry", 0, "take a cut transfer up again, `N` times in a row without progress")
 	f.StringVar(&v.charset, "charset", "", "file names on the server are in the charset `NAME` (default UTF-8)")
-	f.BoolVar(&v.trace, "trace", false, "show the dialogue, and what it means, on standard error")
+	f.BoolVarP(&v.trace, "trace", v.letter("v"), false, "show the dialogue, and what it means, on standard error")
 	f.BoolVar(&v.json, "json", false, "write JSON, one object in each line")
-	f.BoolVar(&v.silent, "silent", false, "show no progress")
+	f.BoolVarP(&v.silent, "silent", v.letter("V"), false, "show no progress")
 }
 
 // options makes of the flags what all sessions have in common.
@@ -151,7 +155,12 @@ func (v *clientFlags) options() (o ftpclient.Options, err error) {
 	o.Account = v.account
 	o.Timeout, o.StallTimeout = time.Duration(v.connectTimeout), time.Duration(v.stallTimeout)
 	o.AllowForeign = !v.skipPasvIP
-	o.Deflate = v.compressed
+	o.Deflate, o.ProxyLine = v.compressed, v.proxyLine
+	switch v.ftpMethod {
+	case "", "multicwd", "nocwd", "singlecwd":
+	default:
+		return o, misuse("--ftp-method %q: want multicwd, nocwd or singlecwd", v.ftpMethod)
+	}
 	if v.retry < 0 {
 		return o, misuse("--retry %d: want 0 or more", v.retry)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,16 +26,18 @@ import (
 type transferFlags struct {
 	resume, verify bool
 	continueAt     string
+	from           int64 // > 0: the byte to go on at
+	writeOut       string
+	format         writeOut
 	limitRate      string
 	limiter        *rate.Limiter // nil: no limit
 	retryDelay     seconds
 	quote          []string
-	quoted         map[*ftpclient.Client]bool
 }
 
 func (v *transferFlags) bind(f *pflag.FlagSet) {
 	f.BoolVarP(&v.resume, "continue", "c", false, "go on where an earlier transfer stopped")
-	f.StringVar(&v.continueAt, "continue-at", "", "as `WHERE` only -, which is the same as -c")
+	f.StringVar(&v.continueAt, "continue-at", "", "go on at the byte `WHERE`; - is the same as -c")
 	f.BoolVar(&v.verify, "verify", false, "compare digests when all is there (HASH, XSHA256, XMD5, XCRC …)")
 	f.StringVarP(&v.limitRate, "limit-rate", "T", "", "move `RATE` bytes per second at most: 500K, 10M, 10MiB")
 }
@@ -43,7 +46,8 @@ func (v *transferFlags) bind(f *pflag.FlagSet) {
 func (v *transferFlags) bindOwn(f *pflag.FlagSet) {
 	v.bind(f)
 	f.VarP(&v.retryDelay, "retry-delay", "r", "wait this `TIME` before each --retry (default from a second on, doubled each time)")
-	f.StringArrayVarP(&v.quote, "quote", "Q", nil, "send this `COMMAND` as it is before the first transfer; may be repeated; behind a * it may fail")
+	f.StringVarP(&v.writeOut, "write-out", "w", "", "write `FORMAT` behind each transfer, with %{url}, %{size_download} and others of curl's variables; @FILE holds it")
+	f.StringArrayVarP(&v.quote, "quote", "Q", nil, "send this `COMMAND` as it is behind the login of each session; may be repeated; behind a * it may fail")
 }
 
 // check reads what the flags say.
@@ -53,7 +57,19 @@ func (v *transferFlags) check() error {
 	case "-":
 		v.resume = true
 	default:
-		return misuse("--continue-at %q: want -, which finds the place itself", v.continueAt)
+		n, err := strconv.ParseInt(v.continueAt, 10, 64)
+		if err != nil || n < 0 {
+			return misuse("--continue-at %q: want a number of bytes, or - for where an earlier transfer stopped", v.continueAt)
+		}
+		if v.from = n; n > 0 && v.resume {
+			return misuse("-c finds the place itself, and --continue-at %d names it; want one of them", n)
+		}
+	}
+	if v.writeOut != "" {
+		var err error
+		if v.format, err = parseWriteOut(v.writeOut, os.Stdin); err != nil {
+			return err
+		}
 	}
 	if v.limitRate == "" {
 		return nil
@@ -70,31 +86,27 @@ func (v *transferFlags) check() error {
 	return nil
 }
 
-// ready makes a session fit for transfers: it sends what --quote says, once.
-func (v *transferFlags) ready(ctx context.Context, c *ftpclient.Client) error {
-	if v.quoted[c] {
-		return nil
+// prepare puts into the options of sessions what is about all of a verb's.
+func (v *transferFlags) prepare(o *ftpclient.Options) {
+	if v.retryDelay > 0 {
+		o.Backoff = func(int) time.Duration { return time.Duration(v.retryDelay) }
 	}
+	if v.quote != nil {
+		o.Ready = v.sendQuotes
+	}
+}
+
+// sendQuotes sends what --quote says.
+func (v *transferFlags) sendQuotes(quote func(ftp.Command) (ftp.Reply, error)) error {
 	for _, text := range v.quote {
 		text, mayFail := strings.CutPrefix(text, "*")
 		verb, arg, _ := strings.Cut(text, " ")
-		_, err := c.Quote(ctx, ftp.Command{Verb: verb, Arg: arg})
+		_, err := quote(ftp.Command{Verb: verb, Arg: arg})
 		if _, refused := errors.AsType[*ftp.Error](err); err != nil && (!refused || !mayFail) {
 			return exitcode.With(exitcode.QuoteRefused, fmt.Errorf("--quote: %w", err))
 		}
 	}
-	if v.quoted == nil {
-		v.quoted = map[*ftpclient.Client]bool{}
-	}
-	v.quoted[c] = true
 	return nil
-}
-
-// delay is the wait before retries.
-func (v *transferFlags) delay(o *ftpclient.Options) {
-	if v.retryDelay > 0 {
-		o.Backoff = func(int) time.Duration { return time.Duration(v.retryDelay) }
-	}
 }
 
 // options are what a URL and the flags ask of both directions.

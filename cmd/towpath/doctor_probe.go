@@ -17,7 +17,7 @@ import (
 
 // doctorProbeCommand makes "towpath doctor URL", which looks at a live server.
 func doctorProbeCommand() *cobra.Command {
-	v := &clientFlags{}
+	v := &clientFlags{taken: "v"} // which shows all there
 	var idle seconds
 	var all bool
 	cmd := clientCommand(cobra.Command{

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,6 +72,9 @@ func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	if v.segments < 1 || v.segments > maxSegments {
 		return misuse("--segments %d: want 1 to %d", v.segments, maxSegments)
 	}
+	if v.from > 0 && v.segments > 1 {
+		return misuse("--continue-at %d goes on in one piece; --segments finds by -c what is missing", v.from)
+	}
 	if v.output == "-" && (v.json || v.resume || v.remoteTime) {
 		return misuse("-o - writes to standard output, which cannot be continued, has no time and is no place for --json")
 	}
@@ -80,7 +85,8 @@ func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error 
 		return err
 	}
 	defer s.close()
-	v.delay(&s.options)
+	v.prepare(&s.options)
+	v.begins = strings.Join(v.quote, "\n")
 	urls, err := s.parse(args)
 	if err != nil {
 		return err
@@ -91,10 +97,13 @@ func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	}
 	shown.Expect(len(urls), -1)
 	for i, u := range urls {
-		name := cmp.Or(u.Base(), u.String())
-		if err := v.fetch(ctx, s, shown, u, files[i]); err != nil {
-			s.failed = cmp.Or(s.failed, exitcode.Of(err))
-			shown.File(name, -1).Done(bare(ctx, err))
+		began := time.Now()
+		f, err := v.fetch(ctx, s, shown, u, files[i])
+		err = v.ended(s, shown, out, f, cmp.Or(u.Base(), u.String()), outcome{
+			url: u, num: i, file: files[i], took: time.Since(began), err: bare(ctx, err),
+		})
+		if err != nil {
+			return err
 		}
 		if ctx.Err() != nil {
 			break
@@ -131,14 +140,11 @@ func (v *getFlags) locals(urls []ftpurl.URL) ([]string, error) {
 	return files, nil
 }
 
-// fetch brings one file. A failure that has a row in shown is not returned.
-func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress, u ftpurl.URL, path string) (err error) {
+// fetch brings one file, and returns its row in shown, if it has come so far.
+func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress, u ftpurl.URL, path string) (*progress.File, error) {
 	c, err := s.client(ctx, u)
-	if err == nil {
-		err = v.ready(ctx, c)
-	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	size := int64(-1)
 	if u.Type != ftpurl.ASCII { // SIZE counts the bytes of an image
@@ -149,9 +155,14 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 	if at, ok := v.segmented(path, size); ok {
 		return v.fetchSegments(ctx, s, c, shown, u, size, at)
 	}
-	to, err := openLocal(path, v.resume)
+	to, err := openLocal(path, v.resume || v.from > 0)
 	if err != nil {
-		return exitcode.With(exitcode.Write, err)
+		return nil, exitcode.With(exitcode.Write, err)
+	}
+	if v.from > 0 {
+		if err := to.cut(v.from); err != nil {
+			return nil, err
+		}
 	}
 	f := shown.File(cmp.Or(u.Base(), u.String()), size)
 	f.Skip(to.here)
@@ -159,17 +170,22 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 	for _, o := range v.asked(u) {
 		options = append(options, o)
 	}
-	if v.resume && to.here > 0 {
+	switch {
+	case to.here > 0:
 		options = append(options, ftpclient.Resume())
+	case v.from > 0: // to what has no beginning here
+		options = append(options, ftpclient.From(v.from))
 	}
 	_, err = c.Get(ctx, u.Path, to.File, options...)
-	v.arrived(ctx, s, c, f, u, path, to.finish(bare(ctx, err)))
-	return nil
+	if err = to.finish(bare(ctx, err)); err == nil {
+		v.date(ctx, s, c, u, path)
+	}
+	return f, err
 }
 
-// arrived ends the row of a file. One that is whole gets its time.
-func (v *getFlags) arrived(ctx context.Context, s *visit, c *ftpclient.Client, f *progress.File, u ftpurl.URL, path string, err error) {
-	if err == nil && v.remoteTime {
+// date gives a file that is whole the time that it has there.
+func (v *getFlags) date(ctx context.Context, s *visit, c *ftpclient.Client, u ftpurl.URL, path string) {
+	if v.remoteTime {
 		t, terr := c.ModTime(ctx, u.Path)
 		if terr == nil {
 			terr = os.Chtimes(path, t, t)
@@ -178,8 +194,6 @@ func (v *getFlags) arrived(ctx context.Context, s *visit, c *ftpclient.Client, f
 			s.note("%s: the time was not set: %v", path, terr)
 		}
 	}
-	s.failed = cmp.Or(s.failed, exitcode.Of(err))
-	f.Done(err)
 }
 
 // local is a file that is being fetched.
@@ -234,6 +248,30 @@ func openLocal(path string, resume bool) (*local, error) {
 		}
 	}
 	return &local{File: f, path: path}, err
+}
+
+// cut leaves the first n bytes of what is here, behind which a transfer goes on.
+func (l *local) cut(n int64) error {
+	if info, err := l.Stat(); l.File == os.Stdout || err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	var err error
+	switch {
+	case segments.Begun(l.Name()):
+		err = misuse("%s is of segments and has holes; -c knows where", l.Name())
+	case l.here < n:
+		err = misuse("--continue-at %d: %s has %d bytes; want a file that has the ones before, or -o -", n, cmp.Or(l.path, l.Name()), l.here)
+	default:
+		if err = l.Truncate(n); err == nil {
+			l.here = n
+			return nil
+		}
+	}
+	err = errors.Join(err, l.Close())
+	if l.here == 0 && l.path != "" {
+		err = errors.Join(err, os.Remove(l.Name())) // made for this, or as empty
+	}
+	return err
 }
 
 // finish gives the file its name, or says what is left of one that is not whole.

@@ -125,6 +125,9 @@ func (v *mirrorFlags) read(now time.Time) (err error) {
 	if err := v.check(); err != nil {
 		return err
 	}
+	if v.from > 0 {
+		return misuse("--continue-at %d is a place in one file; want -, or -c", v.from)
+	}
 	o.Continue, o.Verify = v.resume, v.verify
 	if v.limiter != nil {
 		o.Limiter = v.limiter

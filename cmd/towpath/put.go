@@ -1,15 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ type putFlags struct {
 	clientFlags
 	transferFlags
 	createDirs, append bool
+	upload             string
 	segments           int
 }
 
@@ -46,11 +48,22 @@ Exit codes are those of curl: 0 all is there, 25 refused, 26 cannot read,
   towpath put -c big.iso ftpes://alice@ftp.example.org/upload/
   towpath put report.pdf ftp://alice@ftp.example.org/2026/november.pdf --ftp-create-dirs
   tar cz . | towpath put - ftp://alice@ftp.example.org/backup.tar.gz`,
-		Args: wants(2, "files, and the URL to which they go"),
-	}, &v.clientFlags, func(c *cobra.Command, args []string) error { return v.run(c.Context(), c.OutOrStdout(), args) })
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("upload") {
+				return wants(1, "files behind -u URL")(c, args)
+			}
+			return wants(2, "files, and the URL to which they go")(c, args)
+		},
+	}, &v.clientFlags, func(c *cobra.Command, args []string) error {
+		if v.upload != "" {
+			args = append(args, v.upload)
+		}
+		return v.run(c.Context(), c.OutOrStdout(), args)
+	})
 	f := c.Flags()
 	f.BoolVar(&v.createDirs, "ftp-create-dirs", false, "make the directories of the URL that are missing")
 	f.IntVar(&v.segments, "segments", 1, "send a big file in `N` parts at once, which the server joins (COMB), or in one piece")
+	f.StringVarP(&v.upload, "upload", "u", "", "send to this `URL`; all arguments are files (as BSD ftp has it)")
 	f.BoolVar(&v.append, "append", false, "add to the end of the file")
 	v.bindOwn(f)
 	return c
@@ -66,6 +79,9 @@ func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	if v.append && (v.resume || v.verify) {
 		return misuse("--append adds to what is there; -c and --verify are about one file that is the same here and there")
 	}
+	if v.from > 0 && (v.append || v.verify || v.segments > 1) {
+		return misuse("--continue-at %d begins there; --append, --verify and --segments are about all of the file", v.from)
+	}
 	shown := v.progress(out)
 	defer func() { _ = shown.Close() }() // nobody reading it is no reason to fail
 	s, ctx, err := v.visit(ctx, shown)
@@ -73,7 +89,8 @@ func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error 
 		return err
 	}
 	defer s.close()
-	v.delay(&s.options)
+	v.prepare(&s.options)
+	v.begins = strings.Join(v.quote, "\n")
 	files := args[:len(args)-1]
 	urls, err := s.parse(args[len(args)-1:])
 	if err != nil {
@@ -85,9 +102,13 @@ func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	}
 	shown.Expect(len(files), -1)
 	for i, name := range files {
-		if err := v.send(ctx, s, shown, name, targets[i]); err != nil {
-			s.failed = cmp.Or(s.failed, exitcode.Of(err))
-			shown.File(name, -1).Done(bare(ctx, err))
+		began := time.Now()
+		f, err := v.send(ctx, s, shown, name, targets[i])
+		err = v.ended(s, shown, out, f, name, outcome{
+			url: targets[i], num: i, file: name, up: true, took: time.Since(began), err: bare(ctx, err),
+		})
+		if err != nil {
+			return err
 		}
 		if ctx.Err() != nil {
 			break
@@ -120,43 +141,40 @@ func (v *putFlags) targets(files []string, u ftpurl.URL) ([]ftpurl.URL, error) {
 	return targets, nil
 }
 
-// send takes one file there. A failure that has a row in shown is not returned.
-func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress, name string, u ftpurl.URL) error {
+// send takes one file there, and returns its row in shown, if it came so far.
+func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress, name string, u ftpurl.URL) (*progress.File, error) {
 	in, size := os.Stdin, int64(-1)
 	if name != "-" {
 		var err error
 		if in, err = os.Open(name); err != nil {
-			return exitcode.With(exitcode.Read, err)
+			return nil, exitcode.With(exitcode.Read, err)
 		}
 		defer in.Close()
 		info, err := in.Stat()
 		switch {
 		case err != nil:
-			return exitcode.With(exitcode.Read, err)
+			return nil, exitcode.With(exitcode.Read, err)
 		case info.IsDir():
-			return exitcode.With(exitcode.Read, misuse("a directory; put sends files"))
+			return nil, exitcode.With(exitcode.Read, misuse("a directory; put sends files"))
 		case info.Mode().IsRegular() && u.Type != ftpurl.ASCII:
 			size = info.Size()
 		}
 	}
-	c, err := s.client(ctx, u)
-	if err == nil {
-		err = v.ready(ctx, c)
+	if err := v.skip(in); err != nil {
+		return nil, err
 	}
+	c, err := s.client(ctx, u)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if dir := path.Dir(u.Path); v.createDirs && strings.Contains(u.Path, "/") && dir != "/" {
 		if err := c.MkdirAll(ctx, dir); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	f := shown.File(name, size)
 	if v.segments > 1 && size >= 0 && !v.append {
-		err := v.sendSegments(ctx, s, c, f, name, u)
-		s.failed = cmp.Or(s.failed, exitcode.Of(err))
-		f.Done(err)
-		return nil
+		return f, v.sendSegments(ctx, s, c, f, name, u)
 	}
 	options := []ftpclient.PutOption{ftpclient.Progress(counter(f))}
 	for _, o := range v.asked(u) {
@@ -168,6 +186,10 @@ func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress,
 			f.Skip(min(there, max(size, 0)))
 		}
 	}
+	if v.from > 0 {
+		options = append(options, ftpclient.From(v.from))
+		f.Skip(v.from)
+	}
 	send := c.Put
 	if v.append {
 		send = c.Append
@@ -177,7 +199,23 @@ func (v *putFlags) send(ctx context.Context, s *visit, shown *progress.Progress,
 	if errors.Is(err, fs.ErrNotExist) && strings.Contains(u.Path, "/") && !v.createDirs {
 		err = &hint{err, "--ftp-create-dirs makes the directories that are missing"}
 	}
-	s.failed = cmp.Or(s.failed, exitcode.Of(err))
-	f.Done(err)
+	return f, err
+}
+
+// skip leaves out of what is sent the bytes before --continue-at.
+func (v *putFlags) skip(in *os.File) error {
+	if v.from == 0 {
+		return nil
+	}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		if info.Size() < v.from {
+			return misuse("--continue-at %d: the file has %d bytes", v.from, info.Size())
+		}
+		_, err = in.Seek(v.from, io.SeekStart)
+		return exitcode.With(exitcode.Read, err)
+	}
+	if n, err := io.CopyN(io.Discard, in, v.from); err != nil {
+		return exitcode.With(exitcode.Read, fmt.Errorf("--continue-at %d: it ended behind %d bytes: %w", v.from, n, err))
+	}
 	return nil
 }

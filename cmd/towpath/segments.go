@@ -43,10 +43,10 @@ func (v *getFlags) segmented(path string, size int64) (string, bool) {
 }
 
 // fetchSegments brings one file over several sessions; c is one of them.
-func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Client, shown *progress.Progress, u ftpurl.URL, size int64, path string) error {
+func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Client, shown *progress.Progress, u ftpurl.URL, size int64, path string) (*progress.File, error) {
 	pool, err := c.Pool(v.segments)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = pool.Close() }() // all that counts has been answered
 	f := shown.File(u.Base(), size)
@@ -70,8 +70,10 @@ func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Cli
 			err = errors.Join(err, os.Remove(part))
 		}
 	}
-	v.arrived(ctx, s, c, f, u, path, err)
-	return nil
+	if err == nil {
+		v.date(ctx, s, c, u, path)
+	}
+	return f, err
 }
 
 // sendSegments sends one file over several sessions; c is one of them.

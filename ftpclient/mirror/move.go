@@ -36,13 +36,22 @@ func fetch(ctx context.Context, s *server, l *local, t *task, w Watcher) (moved 
 			return l.finish(t, f)
 		}
 		info, serr := f.Stat()
-		err = errors.Join(err, f.Close())
+		err = also(err, f.Close())
 		if _, differ := errors.AsType[*ftpclient.HashError](err); differ || serr == nil && info.Size() == 0 || restarted(err) {
-			err = errors.Join(err, t.dir.root.Remove(t.part)) // nothing to go on with
+			err = also(err, t.dir.root.Remove(t.part)) // nothing to go on with
 		}
 		return err
 	})
 	return moved, err
+}
+
+// also is an error with what else went wrong, or as it was: who shows it takes
+// off the path that it begins with.
+func also(err, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
 }
 
 // restarted tells whether a server has refused to go on at a place in a file.

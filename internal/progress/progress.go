@@ -212,6 +212,9 @@ type File struct {
 // Add tells that n more bytes have been moved.
 func (f *File) Add(n int64) { f.moved.Add(n) }
 
+// Moved is how many bytes [File.Add] has told of.
+func (f *File) Moved() int64 { return f.moved.Load() }
+
 // Skip tells that n bytes had been there before: a transfer goes on where an
 // earlier one stopped. They count for the share and not for the rate.
 func (f *File) Skip(n int64) { f.here.Store(n) }
