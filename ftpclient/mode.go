@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/records"
 )
 
 // Attempt is one attempt at a data connection.
@@ -183,6 +184,14 @@ func (d *dataConn) interrupt(grace time.Duration) {
 	defer d.mu.Unlock()
 	d.ended = true
 	_ = d.tcp.SetDeadline(time.Now().Add(grace))
+}
+
+// read reads as much as has come: over TLS, that may be many records.
+func (d *dataConn) read(p []byte) (int, error) {
+	if r, ok := d.wire().(*records.Conn); ok {
+		return r.Fill(d.tls, p)
+	}
+	return d.conn.Read(p)
 }
 
 // wire is what lies under TLS; it may still hold some of what was written.

@@ -222,7 +222,7 @@ func (t *transfer) failure(ctx context.Context, err error) error {
 // pieces that move between two looks at the clocks.
 const (
 	kernelPiece = 4 << 20   // from file to socket and back, by the kernel
-	bufferPiece = 128 << 10 // through a buffer
+	bufferPiece = 256 << 10 // through a buffer
 	writePiece  = 16 << 10  // a TLS record: its write cannot be taken up again
 )
 
@@ -315,7 +315,7 @@ func (t *transfer) read(ctx context.Context, p []byte) (int, error) {
 // readWire is one read of the data connection.
 func (t *transfer) readWire(ctx context.Context, p []byte) (int, error) {
 	t.data.arm(t.s.set.StallTimeout)
-	n, err := t.data.conn.Read(p)
+	n, err := t.data.read(p)
 	if err != nil && err != io.EOF {
 		err = t.failure(ctx, err)
 	}

@@ -1,6 +1,7 @@
 // Package records holds what crypto/tls lacks below an FTP connection: [Gather]
-// writes many records at once and tells a clean end of TLS from a cut, and
-// [OneByOne] reads no further than a record goes, so that clear text may follow.
+// writes and reads many records at once and tells a clean end of TLS from a cut,
+// and [OneByOne] reads no further than a record goes, so that clear text may
+// follow.
 //
 // It enciphers nothing, and knows of a record only its header.
 package records
@@ -52,8 +53,8 @@ const application = 23
 // between two records, because web servers behave like that.
 var ErrNoCloseNotify = fmt.Errorf("TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
 
-// Conn lies under the tls.Conn of a data connection and gathers records into
-// large writes. What is gathered goes out
+// Conn lies under the tls.Conn of a data connection, fetches records by large
+// reads, and gathers them into large writes. What is gathered goes out
 //   - when it is enough, or has been held for heldFor,
 //   - with the next record that is no application data, so that handshakes
 //     are not held up,
@@ -67,7 +68,8 @@ var ErrNoCloseNotify = fmt.Errorf("TLS ended without close_notify: %w", io.ErrUn
 // SetDeadline and Close end a Write in another goroutine; they never wait for it.
 type Conn struct {
 	*net.TCPConn
-	reads int // left to be quick; belongs to the reader
+	reads int   // left to be quick; belongs to the reader, as does what came
+	came  inbox // what was fetched ahead of TLS
 
 	mu     sync.Mutex // held while records are gathered and written
 	buf    *[]byte    // of buffers, nil when empty
@@ -80,22 +82,6 @@ type Conn struct {
 // Gather returns the connection to speak TLS over.
 func Gather(c *net.TCPConn) *Conn {
 	return &Conn{TCPConn: c, reads: quickReads, enough: first}
-}
-
-// Read writes what is held, since the peer may wait for it, and reads.
-func (r *Conn) Read(p []byte) (int, error) {
-	if err := r.Flush(); err != nil {
-		return 0, err
-	}
-	if r.reads > 0 {
-		r.reads--
-		quickACK(r.TCPConn)
-	}
-	n, err := r.TCPConn.Read(p)
-	if err == io.EOF {
-		err = ErrNoCloseNotify
-	}
-	return n, err
 }
 
 // Write takes one or more whole TLS records. The error may be that of an
