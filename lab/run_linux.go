@@ -112,7 +112,7 @@ func (l *Lab) run(ctx context.Context, n *topology.Network, mode doctor.Mode) (o
 	}()
 	dir := l.Captures
 	if dir == "" {
-		if dir, err = os.MkdirTemp("", "towpath-lab"); err != nil {
+		if dir, err = os.MkdirTemp(scratch(), "case"); err != nil {
 			return o, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -219,7 +219,7 @@ func (l *Lab) serveBy(ctx context.Context, h *host, order serverOrder) (stop fun
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "towpath-lab")
+	dir, err := os.MkdirTemp(scratch(), "case")
 	if err != nil {
 		return nil, err
 	}

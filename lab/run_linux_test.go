@@ -173,6 +173,25 @@ func TestReport(t *testing.T) {
 	inBrowser(t, page.String(), 1)
 }
 
+// Scratch files lie where they end with us.
+func TestScratch(t *testing.T) {
+	t.Parallel()
+	at, err := floating()
+	if err != nil {
+		t.Skip("no file system without a place: ", err)
+	}
+	if err := os.WriteFile(filepath.Join(at, "a"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), at) {
+		t.Errorf("%s is mounted", at)
+	}
+}
+
 // inBrowser opens a page in Chromium, where it is installed, and counts its
 // drawings.
 func inBrowser(t *testing.T, page string, drawings int) {
