@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"towpath/doctor/check"
+	"towpath/firewall"
 )
 
 // helper looks at the kernel of this machine: whether its FTP helper is there,
@@ -38,10 +40,28 @@ func (p *probe) helper(context.Context) check.Check {
 		}
 		return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("%s and reads port %s by itself; under TLS it is blind", text, p.port)}
 	}
-	return check.Check{
-		Minor: true, Evidence: text + ", and since Linux 6.0 reads only what a rule gives to it; whether one does was not looked at",
-		Hint: "It matters only if this machine filters or translates, and not under TLS. A rule: " + assign(p.port),
+	text += ", and since Linux 6.0 reads only what a rule gives to it"
+	port, err := strconv.ParseUint(p.port, 10, 16)
+	if err != nil {
+		return check.Check{Minor: true, Evidence: text}
 	}
+	rules, err := firewall.ReadStanding(0)
+	if err != nil {
+		return check.Check{
+			Minor: true, Evidence: text + "; whether one does cannot be seen: " + err.Error(),
+			Hint: "It matters only if this machine filters or translates, and not under TLS. A rule: " + assign(p.port),
+		}
+	}
+	switch rules.Helped(uint16(port)) {
+	case firewall.Admitted:
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("%s, and one gives it port %d; under TLS it is blind", text, port)}
+	case firewall.Stopped:
+		return check.Check{
+			Answer: check.No, Minor: true, Evidence: fmt.Sprintf("%s, and none gives it port %d", text, port),
+			Hint: "It matters only if this machine filters or translates, and not under TLS. A rule: " + assign(p.port),
+		}
+	}
+	return check.Check{Minor: true, Evidence: fmt.Sprintf("%s; whether one gives it port %d depends on more than can be seen", text, port)}
 }
 
 // assign is the rule that gives a port to the helper.
