@@ -27,7 +27,7 @@ func (c *Client) Rmdir(ctx context.Context, dir string) error {
 
 // RemoveAll removes a file, or a directory with all that is in it. Links are
 // removed and not followed. That nothing is there is no error. It goes on
-// behind errors and returns all of them.
+// behind errors and returns all of them. Behind Options.MaxTree names it ends by ErrTree.
 func (c *Client) RemoveAll(ctx context.Context, name string) error {
 	e, err := c.Stat(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,16 +39,19 @@ func (c *Client) RemoveAll(ctx context.Context, name string) error {
 	if !e.Type.IsDir() {
 		return c.Remove(ctx, name)
 	}
-	return c.removeDir(ctx, name, 0)
+	return c.removeDir(ctx, name, 0, c.set.bounds())
 }
 
-func (c *Client) removeDir(ctx context.Context, dir string, depth int) error {
-	if depth > maxDepth {
-		return about("remove", dir, fmt.Errorf("more than %d directories deep", maxDepth))
+func (c *Client) removeDir(ctx context.Context, dir string, depth int, b *bounds) error {
+	if err := b.enter(depth); err != nil {
+		return about("remove", dir, err)
 	}
 	var dirs []string
 	var failed []error
 	for e, err := range c.List(ctx, dir) {
+		if err := b.count(); err != nil {
+			return errors.Join(append(failed, about("remove", dir, err))...)
+		}
 		switch {
 		case err != nil:
 		case !plain(e.Name):
@@ -63,8 +66,10 @@ func (c *Client) removeDir(ctx context.Context, dir string, depth int) error {
 		}
 	}
 	for _, d := range dirs {
-		if err := c.removeDir(ctx, path.Join(dir, d), depth+1); err != nil {
-			failed = append(failed, err)
+		if err := c.removeDir(ctx, path.Join(dir, d), depth+1, b); err != nil {
+			if failed = append(failed, err); errors.Is(err, ErrTree) {
+				return errors.Join(failed...)
+			}
 		}
 	}
 	if len(failed) > 0 {

@@ -15,6 +15,9 @@ import (
 	"towpath/ftp/listing"
 )
 
+// ErrTree: a tree has more names than Options.MaxTree.
+var ErrTree = errors.New("the tree is too large")
+
 // ErrTooLong: a listing is longer than what is kept of it (16 MiB) when another
 // call wants the session while it is being read.
 var ErrTooLong = errors.New("the listing is too long to be put aside for another call; finish it first, or use two sessions")
@@ -373,24 +376,52 @@ type Found struct {
 	listing.Entry
 }
 
-// maxDepth bounds how deep Walk goes: deeper is a loop of links, or a server
-// that makes directories up.
+// maxDepth bounds how deep a tree is gone through: deeper is a loop of links, or a
+// server that makes directories up.
 const maxDepth = 200
+
+// bounds are those of one tree. A loop of links that is not deep, or a server that
+// makes up two directories in each, is bounded by nothing but the count of names.
+type bounds struct{ most, left int }
+
+func (o *Options) bounds() *bounds { return &bounds{o.MaxTree, o.MaxTree} }
+
+// enter tells whether a directory may be gone into.
+func (b *bounds) enter(depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("more than %d directories deep; does a link lead back?", maxDepth)
+	}
+	return nil
+}
+
+// count tells whether one more name may be looked at.
+func (b *bounds) count() error {
+	if b.left <= 0 {
+		return fmt.Errorf("%w: more than %d names; does a link lead back?", ErrTree, b.most)
+	}
+	b.left--
+	return nil
+}
 
 // Walk yields all that lies below root, a directory before what is in it. It
 // follows no links. Errors come with the path that they are about, and it goes
 // on behind them where it can; names that lead out of their directory come as
-// *NameError. The loop may use the Client.
+// *NameError. A tree of more than Options.MaxTree names ends it by ErrTree.
+// The loop may use the Client.
 func (c *Client) Walk(ctx context.Context, root string) iter.Seq2[Found, error] {
-	return func(yield func(Found, error) bool) { c.walk(ctx, root, 0, yield) }
+	return func(yield func(Found, error) bool) { c.walk(ctx, root, 0, c.set.bounds(), yield) }
 }
 
-func (c *Client) walk(ctx context.Context, dir string, depth int, yield func(Found, error) bool) bool {
-	if depth > maxDepth {
-		return yield(Found{Path: dir}, about("walk", dir, fmt.Errorf("more than %d directories deep; does a link lead back?", maxDepth)))
+func (c *Client) walk(ctx context.Context, dir string, depth int, b *bounds, yield func(Found, error) bool) bool {
+	if err := b.enter(depth); err != nil {
+		return yield(Found{Path: dir}, about("walk", dir, err))
 	}
 	var below []string
 	for e, err := range c.List(ctx, dir) {
+		if err := b.count(); err != nil {
+			yield(Found{Path: dir}, about("walk", dir, err))
+			return false
+		}
 		at := Found{Path: dir, Entry: e}
 		if err == nil && !plain(e.Name) {
 			err = &NameError{dir, e.Name}
@@ -409,7 +440,7 @@ func (c *Client) walk(ctx context.Context, dir string, depth int, yield func(Fou
 		if ctx.Err() != nil || c.Err() != nil {
 			return true // the error was told, or is about to be by the next call
 		}
-		if !c.walk(ctx, d, depth+1, yield) {
+		if !c.walk(ctx, d, depth+1, b, yield) {
 			return false
 		}
 	}

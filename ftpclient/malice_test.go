@@ -122,6 +122,38 @@ func TestEndlessNames(t *testing.T) {
 	}
 }
 
+// TestEndlessTree: each directory has two others in it, so that no walk comes to
+// the depth that it is bounded by in any time to be waited for.
+func TestEndlessTree(t *testing.T) {
+	t.Parallel()
+	var listed, removed atomic.Int32
+	v := play(t, &villain{features: []string{"MLST type*;"}, on: map[string]func(*peer, string){
+		"MLSD": func(p *peer, arg string) {
+			listed.Add(1)
+			sends(func(w io.Writer) { _, _ = io.WriteString(w, "type=dir; a\r\ntype=dir; b\r\n") })(p, arg)
+		},
+		"MLST": func(p *peer, arg string) { p.say("250-Facts", " type=dir; "+arg, "250 End") },
+		"RMD":  func(p *peer, _ string) { removed.Add(1); p.say("250 Gone.") },
+	}})
+	c := visit(t, v, func(o *ftpclient.Options) { o.MaxTree = 500 })
+	var last error
+	found := 0
+	for _, err := range c.Walk(testContext(t), "d") {
+		if last = err; err == nil {
+			found++
+		}
+	}
+	if !errors.Is(last, ftpclient.ErrTree) || found != 500 {
+		t.Errorf("the walk ends with %v behind %d names in %d listings", last, found, listed.Load())
+	}
+	if err := c.RemoveAll(testContext(t), "d"); !errors.Is(err, ftpclient.ErrTree) {
+		t.Errorf("removing it ends with %.200v behind %d", err, removed.Load())
+	}
+	if err := c.Noop(testContext(t)); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
 // TestEndlessDepth: each directory has itself in it.
 func TestEndlessDepth(t *testing.T) {
 	t.Parallel()

@@ -104,6 +104,11 @@ type Options struct {
 	// second, doubled each time up to 30.
 	Backoff func(n int) time.Duration
 
+	// MaxTree bounds how many names [Client.Walk] and [Client.RemoveAll] look at in
+	// one tree, which a loop of links or a hostile server may make endless.
+	// Default 10,000,000.
+	MaxTree int
+
 	// Charset turns names on the wire into UTF-8 and back. Default: names are
 	// the bytes of the wire.
 	Charset Charset
@@ -310,6 +315,9 @@ func (o Options) check() (*Options, error) {
 		if *d.at == 0 {
 			*d.at = d.std
 		}
+	}
+	if o.MaxTree <= 0 {
+		o.MaxTree = 10_000_000
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -49,9 +49,9 @@ type clientFlags struct {
 	charset                    string
 	trace, silent, json        bool
 
-	begins string // what each session is sent behind its login
-	taken  string // letters that the verb uses otherwise
-	guest  *guest // of a shell that runs the verb, nil outside
+	apart string // what tells sessions apart beside these flags
+	taken string // letters that the verb uses otherwise
+	guest *guest // of a shell that runs the verb, nil outside
 }
 
 // letter is a short flag, or none if the verb needs it for something else.

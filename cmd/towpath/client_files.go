@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"towpath/ftp"
@@ -39,6 +40,31 @@ func named(u ftpurl.URL, verb string) (string, error) {
 		return "", misuse("%v names no file; %s wants a path behind the host", u, verb)
 	}
 	return p, nil
+}
+
+// treeFlags are those of verbs that go through a whole tree.
+type treeFlags struct{ entries int }
+
+func (v *treeFlags) bind(f *pflag.FlagSet) {
+	f.IntVar(&v.entries, "max-entries", 10_000_000, "give up behind `N` names: a server can make a tree without end")
+}
+
+// bound puts the bound into the options of sessions.
+func (v *treeFlags) bound(s *visit) error {
+	if v.entries < 1 {
+		return misuse("--max-entries %d: want 1 or more", v.entries)
+	}
+	s.options.MaxTree = v.entries
+	s.apart = fmt.Sprint("max-entries ", v.entries)
+	return nil
+}
+
+// limited tells how a tree that was too large can be gone through all the same.
+func limited(err error) error {
+	if errors.Is(err, ftpclient.ErrTree) {
+		return &hint{err, "--max-entries N allows more"}
+	}
+	return err
 }
 
 // fileLine is a file as JSON. What the server has not said is left out.

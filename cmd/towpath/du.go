@@ -20,6 +20,7 @@ import (
 // duFlags are those of du alone.
 type duFlags struct {
 	clientFlags
+	treeFlags
 	depth int
 	human bool
 }
@@ -38,6 +39,7 @@ files whose size it does not tell count as 0 bytes.`,
 	}, &v.clientFlags, func(c *cobra.Command, args []string) error { return v.run(c.Context(), c.OutOrStdout(), args) })
 	c.Flags().IntVarP(&v.depth, "max-depth", "d", -1, "show directories down to `N` levels below: 0 is the sum alone, -1 all")
 	c.Flags().BoolVar(&v.human, "human", false, "write 1.2 MiB instead of all digits")
+	v.treeFlags.bind(c.Flags())
 	return c
 }
 
@@ -54,6 +56,9 @@ func (v *duFlags) run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	defer s.close()
+	if err := v.bound(s); err != nil {
+		return err
+	}
 	urls, err := s.parse(args)
 	if err != nil {
 		return err

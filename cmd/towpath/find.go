@@ -18,6 +18,7 @@ import (
 // findFlags are those of find alone.
 type findFlags struct {
 	clientFlags
+	treeFlags
 	name, kind string
 	print0     bool
 }
@@ -39,6 +40,7 @@ behind the host again.`,
 	f.StringVar(&v.name, "name", "", "only what has a name like this `PATTERN`, in which *, ? and [a-z] have their meaning")
 	f.StringVar(&v.kind, "type", "", "only files (`f`), directories (d) or links (l)")
 	f.BoolVarP(&v.print0, "print0", "0", false, "end each path by a NUL byte, for xargs -0")
+	v.treeFlags.bind(f)
 	return c
 }
 
@@ -56,6 +58,9 @@ func (v *findFlags) run(ctx context.Context, out io.Writer, args []string) error
 		return err
 	}
 	defer s.close()
+	if err := v.bound(s); err != nil {
+		return err
+	}
 	urls, err := s.parse(args)
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func (s *visit) walk(ctx context.Context, u ftpurl.URL, do func(ftpclient.Found)
 	root := remotePath(u)
 	for f, err := range c.Walk(ctx, root) {
 		if err != nil {
-			s.fail(err)
+			s.fail(limited(err))
 			continue
 		}
 		if root == "." {

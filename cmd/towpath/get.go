@@ -86,7 +86,7 @@ func (v *getFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	}
 	defer s.close()
 	v.prepare(&s.options)
-	v.begins = strings.Join(v.quote, "\n")
+	v.apart = strings.Join(v.quote, "\n")
 	urls, err := s.parse(args)
 	if err != nil {
 		return err

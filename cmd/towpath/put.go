@@ -90,7 +90,7 @@ func (v *putFlags) run(ctx context.Context, out io.Writer, args []string) error 
 	}
 	defer s.close()
 	v.prepare(&s.options)
-	v.begins = strings.Join(v.quote, "\n")
+	v.apart = strings.Join(v.quote, "\n")
 	files := args[:len(args)-1]
 	urls, err := s.parse(args[len(args)-1:])
 	if err != nil {
