@@ -36,7 +36,7 @@ const (
 func doctorCommand() *cobra.Command {
 	cmd := doctorProbeCommand()
 	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
-	for _, verb := range []*cobra.Command{doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand()} {
+	for _, verb := range []*cobra.Command{doctorDecodeCommand(), doctorPredictCommand(), doctorRulesCommand(), doctorServerCommand()} {
 		// Wrong flags end a verb of the client by another status.
 		verb.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 		cmd.AddCommand(verb)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"towpath/doctor/check"
+	"towpath/doctor/serverside"
 	"towpath/ftpserver"
 )
 
@@ -49,7 +52,22 @@ func (svc *service) greet(out io.Writer) {
 	}
 	svc.addresses(&b)
 	svc.firewall(&b)
+	svc.doubts(&b)
 	_, _ = io.WriteString(out, b.String()+"\n") // nobody reading it is no reason to stop
+}
+
+// doubts tells, a line each, what will keep clients from being served, as far as
+// it can be seen without asking anybody.
+func (svc *service) doubts(b *strings.Builder) {
+	subject := serverside.Ours(svc.now.Load().Settings, nil)
+	r := serverside.Look(context.Background(), subject, serverside.This(), serverside.Options{Cheap: true})
+	heading := "\nWhat clients will have trouble with (\"towpath doctor server\" says more):\n"
+	for _, c := range r.Checks {
+		if c.Answer == check.No && !c.Minor {
+			fmt.Fprintf(b, "%s  %s: %s\n", heading, c.Name, c.Evidence)
+			heading = ""
+		}
+	}
 }
 
 // exampleUser is who the examples log in as; "" is anonymous.

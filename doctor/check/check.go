@@ -6,6 +6,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,7 +40,9 @@ func (a Answer) Mark() string { return [...]string{"?", "✓", "✗"}[a] }
 // Check is one thing that was looked at. It is put so that yes is well.
 type Check struct {
 	// Name is stable, as "passive-range".
-	Name   string `json:"name"`
+	Name string `json:"name"`
+	// Title stands in place of Name where people read it, in their language.
+	Title  string `json:"title,omitempty"`
 	Answer Answer `json:"answer"`
 	// Minor is true if nothing depends on it: a no is told, and a report
 	// without other findings is a good one.
@@ -103,7 +106,7 @@ func (c Check) WriteText(w io.Writer) error {
 }
 
 func (c Check) write(b *strings.Builder) {
-	text := c.Name
+	text := cmp.Or(c.Title, c.Name)
 	if c.Evidence != "" {
 		text += ": " + columns.Shown(c.Evidence)
 	}

@@ -93,8 +93,11 @@ type message struct{ en, hans, hant, ja string }
 
 func (m message) in(l Lang) string { return [...]string{m.en, m.hans, m.hant, m.ja}[l] }
 
+// tables are all that is said, a file for each.
+var tables = []map[string]message{basics, predictions, servers, shown}
+
 // messages are those of all tables.
-var messages = gather(basics, predictions, shown)
+var messages = gather(tables...)
 
 func gather(tables ...map[string]message) map[string]message {
 	all := map[string]message{}

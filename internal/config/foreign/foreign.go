@@ -291,6 +291,24 @@ func (m *Import) note(k NoteKind, l Line, text string) {
 	m.Notes = append(m.Notes, Note{k, l, text})
 }
 
+// Config gives the settings themselves, with our defaults for the rest.
+func (m *Import) Config() config.Config { return m.scratch }
+
+// Wrong tells the lines that look wrong, of those that made a setting whose key
+// begins with one of the words.
+func (m *Import) Wrong(keys ...string) []string {
+	var all []string
+	for _, n := range m.Notes {
+		concerns := func(s Setting) bool {
+			return slices.Contains(s.From, n.Line) && slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(s.Key, k) })
+		}
+		if n.Kind == LooksWrong && slices.ContainsFunc(m.Settings, concerns) {
+			all = append(all, fmt.Sprintf("%v: %s", n.Line, clean(n.Text)))
+		}
+	}
+	return all
+}
+
 // headings are what stands above the notes of each kind.
 var headings = map[NoteKind]string{
 	LooksWrong:    "What looks wrong:",
