@@ -105,8 +105,8 @@ func TestProxyLine(t *testing.T) {
 			if want := fmt.Sprintf("PROXY TCP4 %s 127.0.0.1 %s %s\r\n", host, port, to); err != nil || line != want {
 				t.Errorf("the line is %q, want %q", line, want)
 			}
-			if err := holds(testContext(t), c, "f", []byte("hemp")); err != nil {
-				t.Error(err)
+			if got, err := fetch(t, c); got != "hemp" || err != nil {
+				t.Errorf("got %q, %v", got, err)
 			}
 		})
 	}
