@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"compress/flate"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/adler32"
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"towpath/ftp"
 )
@@ -38,28 +42,155 @@ func (s *session) deflateLevel() int {
 	return 6
 }
 
-// deflater compresses into a buffer, since compress/flate writes a few hundred
-// bytes at a time. Close ends the stream, not what it goes to.
+// deflater makes one zlib stream. What does not get smaller, as most big files
+// do not, goes into it as it is: compressing costs far more than
+// sending on a fast line, and lftp asks for MODE Z wherever it is offered.
+//
+//	compress -- a probe stays as large as it was --> store
+//	         <------ the stretch is at an end ------
+//
+// Close ends the stream, not what it goes to.
 type deflater struct {
-	*zlib.Writer
-	out *bufio.Writer
+	out     *bufio.Writer // compress/flate writes a few hundred bytes at a time
+	level   int
+	z       *flater // of flaters, nil while bytes are stored
+	sum     hash.Hash32
+	made    int64 // bytes that the flaters have written
+	left    int64 // bytes until the probe, or the stretch, is at an end
+	before  int64 // made, when the probe began
+	stretch int64 // how much is stored next time
 }
 
-func (d deflater) Close() error {
-	if err := d.Writer.Close(); err != nil {
-		return err
-	}
-	return d.out.Flush()
+const (
+	probe        = 256 << 10
+	firstStretch = 1 << 20
+	mostStretch  = 64 << 20
+	mostStored   = 1<<16 - 1 // bytes in one stored block (RFC 1951 3.2.4)
+)
+
+// flater is a compressor. It writes to whoever has it.
+type flater struct {
+	*flate.Writer
+	d *deflater
 }
+
+// flaterOut is what the compressor of a flater writes to.
+type flaterOut struct{ *flater }
+
+func (f flaterOut) Write(p []byte) (int, error) {
+	f.d.made += int64(len(p))
+	return f.d.out.Write(p)
+}
+
+// flaters are kept for each level: one takes more than half a megabyte, and
+// making it takes longer than compressing a small file.
+var flaters [flate.BestCompression + 1]sync.Pool
 
 // newDeflater compresses what goes to w.
 func (s *session) newDeflater(w io.Writer) io.WriteCloser {
-	out := bufio.NewWriterSize(w, 32<<10)
-	z, err := zlib.NewWriterLevel(out, s.deflateLevel())
-	if err != nil {
-		panic(err) // the level was checked by optsModeZ
+	d := &deflater{out: bufio.NewWriterSize(w, 32<<10), level: s.deflateLevel(), sum: adler32.New(), stretch: firstStretch}
+	_, _ = d.out.Write([]byte{0x78, 0x9c}) // RFC 1950 2.2; a buffer keeps its first error
+	d.compress()
+	return d
+}
+
+// compress begins a probe, without a view of what was before.
+func (d *deflater) compress() {
+	d.left, d.before = probe, d.made
+	z, ok := flaters[d.level].Get().(*flater)
+	if ok {
+		z.Reset(flaterOut{z})
+	} else {
+		z = new(flater)
+		var err error
+		if z.Writer, err = flate.NewWriter(flaterOut{z}, d.level); err != nil {
+			panic(err) // the level was checked by optsModeZ
+		}
 	}
-	return deflater{z, out}
+	z.d, d.z = d, z
+}
+
+func (d *deflater) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		part := p[n:min(int64(len(p)), int64(n)+d.left)]
+		_, _ = d.sum.Write(part) // never fails
+		if d.z != nil {
+			_, err = d.z.Write(part)
+		} else {
+			err = d.store(part, 0)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += len(part)
+		if d.left -= int64(len(part)); d.left > 0 {
+			continue
+		}
+		if err := d.turn(); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// turn is at the end of a probe, or of a stretch.
+func (d *deflater) turn() error {
+	if d.z == nil {
+		d.compress()
+		return nil
+	}
+	if err := d.z.Flush(); err != nil { // what it has made is known then
+		return err
+	}
+	if d.made-d.before <= probe/16*15 {
+		d.left, d.before, d.stretch = probe, d.made, firstStretch
+		return nil
+	}
+	d.release()
+	d.left = d.stretch
+	d.stretch = min(2*d.stretch, mostStretch)
+	return nil
+}
+
+func (d *deflater) release() {
+	d.z.d = nil
+	flaters[d.level].Put(d.z)
+	d.z = nil
+}
+
+// store writes p in stored blocks. They begin where a byte does: behind a Flush,
+// and behind each other.
+func (d *deflater) store(p []byte, final byte) error {
+	for {
+		part := p[:min(len(p), mostStored)]
+		n := uint16(len(part))
+		head := binary.LittleEndian.AppendUint16([]byte{0}, n)
+		head = binary.LittleEndian.AppendUint16(head, ^n)
+		p = p[len(part):]
+		if len(p) == 0 {
+			head[0] = final
+		}
+		_, _ = d.out.Write(head) // a buffer keeps its first error
+		if _, err := d.out.Write(part); err != nil || len(p) == 0 {
+			return err
+		}
+	}
+}
+
+// Close ends the stream.
+func (d *deflater) Close() error {
+	if d.z == nil {
+		if err := d.store(nil, 1); err != nil {
+			return err
+		}
+	} else {
+		if err := d.z.Close(); err != nil {
+			return err
+		}
+		d.release()
+	}
+	_, _ = d.out.Write(d.sum.Sum(nil)) // a buffer keeps its first error
+	return d.out.Flush()
 }
 
 // optsModeZ is OPTS MODE Z LEVEL n.
