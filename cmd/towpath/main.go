@@ -69,7 +69,9 @@ func rootCommand() *cobra.Command {
   towpath account add alice          keep accounts in a file
   towpath config check               look at a configuration before it counts
   towpath config import vsftpd.conf  take over the settings of another server
-  towpath doctor rules               what a firewall must let through`,
+  towpath doctor ftp://alice@ftp.example.org/   which modes work, and why others do not
+  towpath doctor rules               what a firewall must let through
+  towpath lab run docker-bridge      a network built for real, beside what was predicted`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
