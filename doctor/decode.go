@@ -1,16 +1,19 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"towpath/ftp"
 	"towpath/internal/columns"
+	"towpath/internal/words"
 )
 
 // Announcement is what one line of a dialogue says of a data connection.
@@ -33,6 +36,9 @@ type Announcement struct {
 	// Means says in a sentence who connects to whom.
 	Means   string   `json:"means"`
 	Remarks []Remark `json:"remarks"`
+
+	means words.Phrase
+	lang  words.Lang
 }
 
 // Remark is something about an announcement that may go wrong.
@@ -40,6 +46,31 @@ type Remark struct {
 	// ID is stable: private, loopback, low-port, form, …
 	ID   string `json:"id"`
 	Text string `json:"text"`
+
+	text words.Phrase
+}
+
+// In returns the announcement in a language. Names that programs read stay as
+// they are.
+func (a Announcement) In(l words.Lang) Announcement {
+	a.lang, a.Means, a.Remarks = l, a.means.In(l), slices.Clone(a.Remarks)
+	for i, r := range a.Remarks {
+		a.Remarks[i].Text = r.text.In(l)
+	}
+	return a
+}
+
+// Unreadable is why a line cannot be read. What package ftp says of a line, in
+// the same place, is English alone.
+type Unreadable struct{ why words.Phrase }
+
+func (e *Unreadable) Error() string { return e.why.String() }
+
+// In says it in a language.
+func (e *Unreadable) In(l words.Lang) string { return e.why.In(l) }
+
+func unreadable(name string, args ...any) error {
+	return &Unreadable{words.Say("decode."+name, args...)}
 }
 
 // logged is what programs put in front of a line when they show it: curl,
@@ -57,18 +88,18 @@ func Decode(line string) (Announcement, error) {
 	if err != nil {
 		return Announcement{Line: a.Line}, err
 	}
-	a.say()
+	a.means = a.meaning()
 	a.judge()
 	if a.Remarks == nil {
 		a.Remarks = []Remark{}
 	}
-	return a, nil
+	return a.In(words.English), nil
 }
 
 // decode reads a line that has nothing around it.
 func decode(line string) (a Announcement, err error) {
 	if len(line) > ftp.MaxLine {
-		return a, fmt.Errorf("%d bytes: want one line of a dialogue, %d at most", len(line), ftp.MaxLine)
+		return a, unreadable("long", "bytes", len(line), "most", ftp.MaxLine)
 	}
 	verb, arg, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
@@ -76,14 +107,14 @@ func decode(line string) (a Announcement, err error) {
 	case "PORT", "EPRT", "LPRT":
 		a.Verb, a.Mode, a.Opener = verb, "active", "server"
 		if trimmed := strings.TrimLeft(arg, " \t"); trimmed != arg && trimmed != "" {
-			a.remark("form", "More than one blank stands behind %s: Linux's FTP helper drops such a line for ever, and the session hangs.", verb)
+			a.remark("form", "decode.blanks", "verb", verb)
 			arg = trimmed
 		}
 	case "227", "228", "229":
 		a.Verb, a.Mode, a.Opener = verb, "passive", "client"
 	case "PASV", "EPSV", "LPSV":
 		reply := map[string]string{"PASV": "227", "EPSV": "229", "LPSV": "228"}[verb]
-		return a, fmt.Errorf("%s asks for an announcement and is none; want the server's %s that answers it", verb, reply)
+		return a, unreadable("question", "verb", verb, "reply", reply)
 	}
 	switch {
 	case a.Verb == "PORT":
@@ -116,7 +147,7 @@ func (a *Announcement) port(arg string) error {
 		if at, err = lenient(arg); err != nil {
 			return err
 		}
-		a.remark("form", "PORT takes h1,h2,h3,h4,p1,p2 and nothing else, no blanks, no zeros in front: strict servers answer this with 501.")
+		a.remark("form", "decode.port-form")
 	}
 	a.set(at)
 	return nil
@@ -133,9 +164,9 @@ func (a *Announcement) passive(text string) error {
 	a.set(at)
 	switch {
 	case !strings.Contains(text, ftp.FormatHostPort(at)):
-		a.remark("form", "There are blanks or zeros in front between the numbers: not every client reads them, and no NAT on the way.")
+		a.remark("form", "decode.227-blanks")
 	case !strings.Contains(text, "("+ftp.FormatHostPort(at)+")"):
-		a.remark("form", "The numbers stand in no parentheses. RFC 959 does not ask for any, but some clients do.")
+		a.remark("form", "decode.227-bare")
 	}
 	return nil
 }
@@ -147,7 +178,7 @@ func (a *Announcement) extended(arg string) error {
 	}
 	a.Address, a.Port = at.Addr(), at.Port()
 	if arg[0] != '|' {
-		a.remark("form", "%q stands for the bar. RFC 2428 allows it, but Linux's FTP helper and many servers expect |.", arg[:1])
+		a.remark("form", "decode.bar", "letter", strconv.Quote(arg[:1]))
 	}
 	return nil
 }
@@ -160,11 +191,11 @@ func (a *Announcement) extendedPassive(text string) error {
 	a.Address, a.Port = at.Addr(), at.Port()
 	switch {
 	case a.Address.IsValid():
-		a.remark("form", "An address stands in the 229. RFC 2428 leaves it out, and most clients pass over it.")
+		a.remark("form", "decode.229-address")
 	case !strings.Contains(text, "(|||"+strconv.Itoa(int(a.Port))+"|)"):
-		a.remark("form", "RFC 2428 has it in parentheses and with bars, (|||%d|); some clients read no other form.", a.Port)
+		a.remark("form", "decode.229-form", "port", a.Port)
 	case strings.HasSuffix(text, "."):
-		a.remark("form", "A period ends the 229, as in vsftpd up to 3.0.2; some NAT devices pass over such a line.")
+		a.remark("form", "decode.229-period")
 	}
 	return nil
 }
@@ -191,10 +222,10 @@ func (a *Announcement) bare(line string) error {
 		p1, err1 := strconv.ParseUint(two[0], 10, 8)
 		p2, err2 := strconv.ParseUint(two[1], 10, 8)
 		if err := errors.Join(err1, err2); err != nil {
-			return fmt.Errorf("%s: the two bytes of a port are from 0 to 255 each", clipped(line))
+			return unreadable("port-bytes", "line", clipped(line))
 		}
 		if p1 == 0 && p2 == 0 {
-			return fmt.Errorf("%s: port 0 is none", clipped(line))
+			return unreadable("port-0", "line", clipped(line))
 		}
 		a.setPort(uint16(p1<<8 | p2))
 		return nil
@@ -211,7 +242,7 @@ func (a *Announcement) bare(line string) error {
 		a.set(at)
 		return nil
 	}
-	return fmt.Errorf("%s: no announcement; want a line such as PORT 192,168,10,160,192,245, a 227 or 229, an EPRT, or the numbers of a port, 192,245", clipped(line))
+	return unreadable("none", "line", clipped(line))
 }
 
 // lenient reads six numbers somewhere in a text, or says what keeps them from
@@ -232,20 +263,20 @@ func lenient(text string) (netip.AddrPort, error) {
 	}
 	switch n := len(list); {
 	case run == "" || n <= 3 && strings.Count(text, ".") >= 3:
-		return netip.AddrPort{}, fmt.Errorf("%s: want six numbers parted by commas, four of the address and two of the port", clipped(text))
+		return netip.AddrPort{}, unreadable("six", "line", clipped(text))
 	case n != 6:
-		return netip.AddrPort{}, fmt.Errorf("%s: %d numbers; want six, four of the address and two of the port", clipped(run), n)
+		return netip.AddrPort{}, unreadable("count", "line", clipped(run), "count", n)
 	}
 	for i, s := range list {
 		if _, err := strconv.ParseUint(s, 10, 8); err != nil {
-			what := "an address"
+			what := "byte-address"
 			if i >= 4 {
-				what = "a port"
+				what = "byte-port"
 			}
-			return netip.AddrPort{}, fmt.Errorf("%s: %s is no byte of %s; want 0 to 255", clipped(run), clipped(s), what)
+			return netip.AddrPort{}, unreadable(what, "line", clipped(run), "number", clipped(s))
 		}
 	}
-	return netip.AddrPort{}, fmt.Errorf("%s: port 0 is none", clipped(run))
+	return netip.AddrPort{}, unreadable("port-0", "line", clipped(run))
 }
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
@@ -267,72 +298,76 @@ func (a *Announcement) setPort(p uint16) {
 	a.Port, a.Sum = p, fmt.Sprintf("%d*256+%d = %d", p>>8, p&255, p)
 }
 
-func (a *Announcement) remark(id, format string, args ...any) {
-	a.Remarks = append(a.Remarks, Remark{id, fmt.Sprintf(format, args...)})
+func (a *Announcement) remark(id, name string, args ...any) {
+	a.Remarks = append(a.Remarks, Remark{ID: id, text: words.Say(name, args...)})
 }
 
-// at is the end to connect to, for people.
-func (a *Announcement) at() string {
-	if !a.Address.IsValid() {
-		return fmt.Sprintf("port %d", a.Port)
-	}
-	return netip.AddrPortFrom(a.Address, a.Port).String()
-}
-
-// say puts it in a sentence.
-func (a *Announcement) say() {
-	switch {
-	case a.Opener == "server":
-		a.Means = fmt.Sprintf("Active mode: the client listens on %s, and the server connects to it.", a.at())
-	case a.Opener == "client" && a.Address.IsValid():
-		a.Means = fmt.Sprintf("Passive mode: the server listens on %s, and the client connects to it. Many clients take the port alone, and connect to the address of the control connection.", a.at())
+// meaning puts it in a sentence.
+func (a *Announcement) meaning() words.Phrase {
+	at := netip.AddrPortFrom(a.Address, a.Port)
+	switch named := a.Address.IsValid(); {
+	case a.Opener == "server" && named:
+		return words.Say("decode.active", "at", at)
+	case a.Opener == "client" && named:
+		return words.Say("decode.passive", "at", at)
 	case a.Opener == "client":
-		a.Means = fmt.Sprintf("Passive mode: the server listens on port %d, and the client connects to it at the address of the control connection.", a.Port)
-	case a.Address.IsValid():
-		a.Means = fmt.Sprintf("In PORT the client listens on %s and the server connects to it, in 227 it is the other way round.", a.at())
-	default:
-		a.Means = fmt.Sprintf("It is port %d.", a.Port)
+		return words.Say("decode.passive-port", "port", a.Port)
+	case named:
+		return words.Say("decode.either", "at", at)
 	}
+	return words.Say("decode.port", "port", a.Port)
 }
 
 // reserved are addresses that lead nowhere on the Internet, beside those that
 // netip knows.
 var reserved = []struct {
-	net      netip.Prefix
-	id, text string
+	net     netip.Prefix
+	id, rfc string
 }{
-	{netip.MustParsePrefix("100.64.0.0/10"), "shared", "is out of the space that providers share behind their NAT (RFC 6598)"},
-	{netip.MustParsePrefix("192.0.2.0/24"), "example", "is for examples in texts (RFC 5737)"},
-	{netip.MustParsePrefix("198.51.100.0/24"), "example", "is for examples in texts (RFC 5737)"},
-	{netip.MustParsePrefix("203.0.113.0/24"), "example", "is for examples in texts (RFC 5737)"},
-	{netip.MustParsePrefix("2001:db8::/32"), "example", "is for examples in texts (RFC 3849)"},
-	{netip.MustParsePrefix("240.0.0.0/4"), "reserved", "is reserved and leads nowhere (RFC 1112)"},
-	{netip.MustParsePrefix("0.0.0.0/8"), "reserved", "means this network and leads nowhere (RFC 1122)"},
+	{netip.MustParsePrefix("100.64.0.0/10"), "shared", "RFC 6598"},
+	{netip.MustParsePrefix("192.0.2.0/24"), "example", "RFC 5737"},
+	{netip.MustParsePrefix("198.51.100.0/24"), "example", "RFC 5737"},
+	{netip.MustParsePrefix("203.0.113.0/24"), "example", "RFC 5737"},
+	{netip.MustParsePrefix("2001:db8::/32"), "example", "RFC 3849"},
+	{netip.MustParsePrefix("240.0.0.0/4"), "reserved", "RFC 1112"},
+	{netip.MustParsePrefix("0.0.0.0/8"), "this-network", "RFC 1122"},
 }
 
 // Unroutable says why an address leads nowhere on the Internet: with a stable
 // name such as private or loopback, and in words that stand behind the address.
 // Both are empty for one that may.
-func Unroutable(ip netip.Addr) (id, why string) {
-	switch ip = ip.Unmap(); {
+func Unroutable(ip netip.Addr) (id string, why words.Phrase) {
+	id, rfc := special(ip.Unmap())
+	if id == "" {
+		return "", words.Phrase{}
+	}
+	why = words.Say("unroutable."+id, "rfc", rfc)
+	if id == "this-network" {
+		id = "reserved"
+	}
+	return id, why
+}
+
+func special(ip netip.Addr) (id, rfc string) {
+	switch {
 	case !ip.IsValid():
 		return "", ""
 	case ip.IsUnspecified():
-		return "unspecified", "is no address"
+		return "unspecified", ""
 	case ip.IsLoopback():
-		return "loopback", "is the machine itself (loopback)"
+		return "loopback", ""
 	case ip.IsPrivate() && ip.Is4():
-		return "private", "is private (RFC 1918)"
+		return "private", "RFC 1918"
 	case ip.IsPrivate():
-		return "private", "is private (RFC 4193)"
+		return "private", "RFC 4193"
 	case ip.IsLinkLocalUnicast():
-		return "link-local", "is link-local"
+		return "link-local", ""
 	case ip.IsMulticast():
-		return "multicast", "is a multicast address"
+		return "multicast", ""
 	}
 	for _, r := range reserved {
-		if r.net.Contains(ip.Unmap()) {
-			return r.id, r.text
+		if r.net.Contains(ip) {
+			return r.id, r.rfc
 		}
 	}
 	return "", ""
@@ -345,42 +380,37 @@ func (a *Announcement) judge() {
 	switch {
 	case id == "":
 	case id == "unspecified" && a.Opener == "client":
-		reach = "some servers say it and mean their own; clients should take that of the control connection"
+		reach = "unspecified"
 	case id == "unspecified", id == "multicast", id == "reserved", id == "example":
-		reach = "nobody can connect to it"
-	case id == "loopback":
-		reach = "only a peer on that very machine can connect to it"
-	case id == "link-local":
-		reach = "only a peer on the same link can connect to it"
+		reach = "nobody"
+	case id == "loopback", id == "link-local":
+		reach = id
 	case a.Opener == "client":
-		reach = "a client elsewhere reaches it only if it takes the port alone. Tell the server its external address (towpath serve --external, pasv_address of vsftpd, MasqueradeAddress of ProFTPD, -P of Pure-FTPd)"
+		reach = "passive"
 	case a.Opener == "server":
-		reach = "a server elsewhere refuses it or cannot reach it, unless an ALG on the way rewrites it, which none can under TLS. Passive mode does without"
+		reach = "active"
 	default:
-		reach = "a peer in another network cannot connect to it"
+		reach = "either"
 	}
 	if id != "" {
-		a.remark(id, "%v %s: %s.", a.Address, why, reach)
+		a.remark(id, "decode.address", "address", a.Address, "why", why, "reach", words.Say("decode.reach."+reach))
 	}
 	if a.Port < 1024 {
-		a.remark("low-port", "Port %d is below 1024, where services of the system are: servers refuse it, since a bounce attack would ask for it.", a.Port)
+		a.remark("low-port", "decode.low-port", "port", a.Port)
 	}
 }
 
 // WriteText writes it for people.
 func (a Announcement) WriteText(w io.Writer) error {
 	var b strings.Builder
+	head := func(name string) string { return columns.Fit(words.Say("decode.head."+name).In(a.lang), 9) }
 	if a.Address.IsValid() {
-		fmt.Fprintf(&b, "address  %v\n", a.Address)
+		fmt.Fprintf(&b, "%s%v\n", head("address"), a.Address)
 	}
-	if a.Sum != "" {
-		fmt.Fprintf(&b, "port     %s\n", a.Sum)
-	} else {
-		fmt.Fprintf(&b, "port     %d\n", a.Port)
-	}
-	columns.Wrap(&b, "means    ", "         ", a.Means, width)
+	fmt.Fprintf(&b, "%s%s\n", head("port"), cmp.Or(a.Sum, strconv.Itoa(int(a.Port))))
+	columns.Wrap(&b, head("means"), "         ", a.Means, width)
 	for _, r := range a.Remarks {
-		columns.Wrap(&b, "remark   ", "         ", r.Text, width)
+		columns.Wrap(&b, head("remark"), "         ", r.Text, width)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

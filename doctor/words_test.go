@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -121,4 +122,68 @@ func TestWords(t *testing.T) {
 			t.Errorf("%s is labelled %s", c, got)
 		}
 	}
+}
+
+// A line is read alike in every language, and told in it.
+func TestDecodeLanguages(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"PORT  192,168,10,160,192,245", "PORT 44,001,1,44,0,21", "EPRT !2!fe80::1!49397!", "EPRT |2|fd00::1|21|",
+		"227 =127,0,0,1,195,80", "227 ok (0, 0, 0, 0, 195, 80)", "227 ok (100,64,1,1,195,80)", "227 ok (192,0,2,1,195,80)",
+		"227 ok (0,1,1,1,195,80)", "227 ok (255,255,255,255,195,80)", "227 ok (224,0,0,1,195,80)",
+		"229 ok (|||6446|).", "229 ok |||6446|", "229 ok (|1|33.1.1.33|6446|)", "192 245", "10,1,1,33,195,80",
+	} {
+		english, err := doctor.Decode(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range words.Langs {
+			a := english.In(l)
+			var b strings.Builder
+			if err := a.WriteText(&b); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range append(told(a), b.String()) {
+				if han := strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) || unicode.Is(unicode.Katakana, r) }); s == "" || han != (l != words.English) || strings.ContainsAny(s, "{}") {
+					t.Errorf("%s in %v: %s", line, l, s)
+				}
+			}
+			for s := range strings.Lines(b.String()) {
+				if columns.Width(strings.TrimSuffix(s, "\n")) > 80 {
+					t.Errorf("%s in %v is too wide: %s", line, l, s)
+				}
+			}
+			again := a.In(words.English)
+			if a.Address != english.Address || a.Port != english.Port || !slices.Equal(told(again), told(english)) {
+				t.Errorf("%s in %v tells something else: %+v", line, l, a)
+			}
+			for i, r := range a.Remarks {
+				if r.ID != english.Remarks[i].ID {
+					t.Errorf("%s in %v: %s", line, l, r.ID)
+				}
+			}
+		}
+	}
+	for _, line := range []string{"PASV", "hello", "0,0", "192 256", "PORT 1,2,3", "PORT 1,2,3,4,5,600", "PORT 300,2,3,4,5,6", "PORT", strings.Repeat("x", 5000)} {
+		_, err := doctor.Decode(line)
+		u, ok := errors.AsType[*doctor.Unreadable](err)
+		if !ok {
+			t.Errorf("%.60s: %v", line, err)
+			continue
+		}
+		for _, l := range words.Langs {
+			if s := u.In(l); (s == err.Error()) != (l == words.English) || strings.ContainsAny(s, "{}") {
+				t.Errorf("%.60s in %v: %s", line, l, s)
+			}
+		}
+	}
+}
+
+// told is all that an announcement says in sentences.
+func told(a doctor.Announcement) []string {
+	all := []string{a.Means}
+	for _, r := range a.Remarks {
+		all = append(all, r.Text)
+	}
+	return all
 }

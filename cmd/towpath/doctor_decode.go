@@ -26,10 +26,18 @@ it cannot be read.`,
 		Example: `  towpath doctor decode 'PORT 192,168,10,160,192,245'
   towpath doctor decode '227 Entering Passive Mode (10,0,0,5,195,80).'
   towpath doctor decode '229 Entering Extended Passive Mode (|||6446|)'
-  towpath doctor decode 192,245`,
+  towpath doctor decode 192,245
+  towpath doctor decode --lang ja 'PORT 192,168,10,160,192,245'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			lang, err := spoken(cmd)
+			if err != nil {
+				return err
+			}
 			a, err := doctor.Decode(strings.Join(args, " "))
+			if u, ok := errors.AsType[*doctor.Unreadable](err); ok {
+				err = errors.New(u.In(lang))
+			}
 			out := cmd.OutOrStdout()
 			switch {
 			case err != nil && asJSON:
@@ -38,9 +46,9 @@ it cannot be read.`,
 			case err != nil:
 				return exit(doctorUnknown, err)
 			case asJSON:
-				err = json.NewEncoder(out).Encode(a)
+				err = json.NewEncoder(out).Encode(a.In(lang))
 			default:
-				err = a.WriteText(out)
+				err = a.In(lang).WriteText(out)
 			}
 			if err == nil && len(a.Remarks) > 0 {
 				err = exit(doctorFindings, errors.New(""))

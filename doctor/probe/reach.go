@@ -65,7 +65,7 @@ func (p *probe) route(ctx context.Context) check.Check {
 		local := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 		_ = c.Close() // nothing was sent
 		text := fmt.Sprintf("from %v to %v", local, a)
-		if _, why := doctor.Unroutable(local); why != "" {
+		if id, why := doctor.Unroutable(local); id != "" {
 			text += fmt.Sprintf("; %v %s", local, why)
 		}
 		return check.Check{Answer: check.Yes, Evidence: text}
