@@ -192,6 +192,7 @@ func (srv *Server) admit(conn net.Conn, implicit bool) {
 		return
 	}
 	s := newSession(srv, set, conn, peer)
+	s.depart = leave
 	srv.mu.Lock()
 	if srv.draining.Load() {
 		srv.mu.Unlock()
@@ -207,7 +208,6 @@ func (srv *Server) admit(conn net.Conn, implicit bool) {
 			delete(srv.sessions, s)
 			srv.idle.Broadcast()
 			srv.mu.Unlock()
-			leave()
 		}()
 		s.serve(implicit)
 	}()

@@ -73,6 +73,7 @@ type session struct {
 	readUntil time.Time // this time
 
 	chores []func() // see later
+	depart func()   // gives its place among the sessions back
 
 	writing    sync.Mutex
 	writeUntil time.Time
@@ -143,6 +144,7 @@ func (s *session) end() {
 	s.tidy()
 	s.leave()
 	s.dropWay()
+	s.depart()         // before the client can see the end, and come again
 	_ = s.conn.Close() // nothing is owed any more
 	if s.kept != nil {
 		_ = s.kept.Close() // a transcript is kept as far as it got
