@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -58,6 +59,10 @@ func (v *clientFlags) examine(c *cobra.Command, arg string, idle time.Duration, 
 	if !strings.Contains(arg, "://") {
 		return misuse("%q is neither a verb of doctor nor a URL; want one such as ftp://HOST/", arg)
 	}
+	lang, err := spoken(c)
+	if err != nil {
+		return err
+	}
 	s, ctx, err := v.visit(c.Context(), os.Stderr)
 	if err != nil {
 		return exit(doctorUnknown, err)
@@ -75,9 +80,9 @@ func (v *clientFlags) examine(c *cobra.Command, arg string, idle time.Duration, 
 	if try {
 		o.TLS = ftpclient.Plain // both are looked at then
 	}
-	t := probe.Target{Addr: u.Addr(), Dir: u.Path, Options: o, Idle: idle}
+	t := probe.Target{Addr: u.Addr(), Dir: u.Path, Options: o, Idle: idle, Lang: lang}
 	if !v.silent && !v.json {
-		t.End = func(c check.Check) { fmt.Fprintf(s.notes, "  %s %s\n", c.Answer.Mark(), c.Name) }
+		t.End = func(c check.Check) { fmt.Fprintf(s.notes, "  %s %s\n", c.Answer.Mark(), cmp.Or(c.Title, c.Name)) }
 	}
 	r, err := probe.Run(ctx, t)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
+	"towpath/internal/words"
 )
 
 // isTimeout asks all that err wraps: a *fs.PathError answers for itself alone.
@@ -80,23 +81,24 @@ func (p *probe) pasvAddress(context.Context) check.Check {
 	}
 	id, why := doctor.Unroutable(told)
 	theirs, _ := doctor.Unroutable(p.peer)
+	tell := words.Say("probe.fix.tell")
 	switch {
 	case told == p.peer:
-		return check.Check{Answer: check.Yes, Evidence: fmt.Sprintf("227 names %v, the address that we reached", told)}
+		return check.Check{Answer: check.Yes, Evidence: p.say("probe.227", "told", told)}
 	case id == "unspecified":
-		return check.Check{Answer: check.No, Minor: true, Evidence: "227 names 0.0.0.0 and means its own address", Hint: "Not every client understands it: " + tellAddr + "."}
+		return check.Check{Answer: check.No, Minor: true, Evidence: p.say("probe.227.zero"), Hint: p.say("probe.227.zero-hint", "tell", tell)}
 	case id != "" && id != theirs:
 		return check.Check{
-			Answer: check.No, Evidence: fmt.Sprintf("227 names %v, which %s; we reached %v", told, why, p.peer),
-			Hint: "Clients that believe it go astray, others pass over it: " + tellAddr + ".",
+			Answer: check.No, Evidence: p.say("probe.227.inside", "told", told, "why", why, "peer", p.peer),
+			Hint: p.say("probe.227.inside-hint", "tell", tell),
 		}
 	case isNATed(p.sides[:], told):
 		return check.Check{
-			Answer: check.No, Evidence: fmt.Sprintf("227 names %v, we reached %v, and passive mode fails there: the server is behind a NAT", told, p.peer),
-			Hint: "Forward the passive ports, and " + tellAddr + ".",
+			Answer: check.No, Evidence: p.say("probe.227.nat", "told", told, "peer", p.peer),
+			Hint: p.say("probe.227.nat-hint", "tell", tell),
 		}
 	}
-	return check.Check{Minor: true, Evidence: fmt.Sprintf("227 names %v, we reached %v; it may be right for clients that believe it (--ftp-skip-pasv-ip=false)", told, p.peer)}
+	return check.Check{Minor: true, Evidence: p.say("probe.227.other", "told", told, "peer", p.peer)}
 }
 
 // isNATed tells whether the session that announced this address had no data
@@ -119,18 +121,18 @@ func (p *probe) pasvUnchanged(context.Context) check.Check {
 		return check.Check{}
 	case !safe.IsValid():
 		if plain != p.peer {
-			return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("227 names %v and came through as it is: no helper of a NAT has put the address in that we reached", plain)}
+			return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.227.as-is", "told", plain)}
 		}
-		return check.Check{Minor: true, Evidence: "only a 227 over TLS could show what the server itself says"}
+		return check.Check{Minor: true, Evidence: p.say("probe.227.only-tls")}
 	case plain == safe:
-		return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("227 names %v in clear text and over TLS", plain)}
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.227.both", "told", plain)}
 	case plain == p.peer:
 		return check.Check{
-			Answer: check.No, Minor: true, Evidence: fmt.Sprintf("227 names %v in clear text, and %v over TLS, where nobody can change it: a helper (ALG) of a NAT rewrites it", plain, safe),
-			Hint: "The helper is blind under TLS. To be right in both, " + tellAddr + " and forward the passive ports.",
+			Answer: check.No, Minor: true, Evidence: p.say("probe.227.rewritten", "told", plain, "safe", safe),
+			Hint: p.say("probe.227.blind", "tell", words.Say("probe.fix.tell")),
 		}
 	}
-	return check.Check{Minor: true, Evidence: fmt.Sprintf("227 names %v in clear text, and %v over TLS; the server may have several", plain, safe)}
+	return check.Check{Minor: true, Evidence: p.say("probe.227.several", "told", plain, "safe", safe)}
 }
 
 // portUnchanged looks for proof of what became of our own announcement: a
@@ -147,7 +149,7 @@ func (p *probe) portUnchanged(context.Context) check.Check {
 				told = a
 			}
 			if text := e.Reply.String(); len(others(text, told)) < len(named(text)) {
-				return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("the server repeats the address of our %v: %s", m, e.Reply)}
+				return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.announced.echoed", "mode", m, "reply", e.Reply)}
 			}
 		}
 	}
@@ -156,20 +158,20 @@ func (p *probe) portUnchanged(context.Context) check.Check {
 		_, refused := errors.AsType[*ftp.Error](safe.err)
 		if p.sides[inClear].works(m) && refused && safe.attempt.Target == "" && bare.attempt.Announced.Addr() == p.local && p.outside().IsValid() && p.outside() != p.local {
 			return check.Check{
-				Answer: check.No, Minor: true, Evidence: fmt.Sprintf("%v of %v works in clear text and is refused over TLS, and the server sees us at %v: a helper (ALG) of a NAT rewrites it", m, p.local, p.outside()),
-				Hint: "The helper is blind under TLS: use passive mode (-p) there.",
+				Answer: check.No, Minor: true, Evidence: p.say("probe.announced.alg", "mode", m, "own", p.local, "outside", p.outside()),
+				Hint: p.say("probe.announced.blind"),
 			}
 		}
 	}
 	out := p.outside()
 	if out.IsValid() && out == p.local {
-		return check.Check{Answer: check.Yes, Minor: true, Evidence: "no NAT is between that would have to change it"}
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.announced.no-nat")}
 	}
 	bare := p.sides[inClear].trials[ftpclient.PORT]
 	if out.IsValid() && p.sides[inClear].works(ftpclient.PORT) && bare.attempt.Announced.Addr() == p.local {
-		return check.Check{Minor: true, Evidence: fmt.Sprintf("PORT of %v works, and the server sees us at %v: a helper (ALG) of a NAT has rewritten it, or the NAT forwards all and the server corrects it", p.local, out)}
+		return check.Check{Minor: true, Evidence: p.say("probe.announced.works", "own", p.local, "outside", out)}
 	}
-	return check.Check{Minor: true, Evidence: "the server does not repeat the address that we announced"}
+	return check.Check{Minor: true, Evidence: p.say("probe.announced.silent")}
 }
 
 // note takes out of an entry what later checks look at.
@@ -207,12 +209,12 @@ func (p *probe) clock(context.Context) check.Check {
 	ahead := time.Until(t.newest.Time)
 	// A listing without zone or without the time of day proves nothing.
 	if t.newest.Time.IsZero() || t.newest.Precision > time.Second || ahead < -skew {
-		return check.Check{Minor: true, Evidence: "no file here is new enough to tell the server's time"}
+		return check.Check{Minor: true, Evidence: p.say("probe.clock.none")}
 	}
-	text := fmt.Sprintf("%s was modified at %s by the server's clock, and it is %s here", t.newest.Name,
-		t.newest.Time.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime))
+	text := p.say("probe.clock", "file", t.newest.Name,
+		"time", t.newest.Time.UTC().Format(time.DateTime), "now", time.Now().UTC().Format(time.DateTime))
 	if ahead > skew {
-		return check.Check{Answer: check.No, Minor: true, Evidence: text, Hint: "One of the clocks is wrong; a mirror would take old files for new ones. (Or somebody has set the time of that file.)"}
+		return check.Check{Answer: check.No, Minor: true, Evidence: text, Hint: p.say("probe.clock.hint")}
 	}
 	return check.Check{Answer: check.Yes, Minor: true, Evidence: text}
 }
@@ -223,15 +225,16 @@ func (p *probe) charset(context.Context) check.Check {
 	if !ok {
 		return check.Check{}
 	}
-	says := "it says so in FEAT"
-	if !p.utf8 {
-		says = "it does not say so in FEAT"
-	}
 	switch {
 	case t.foreign != "" && p.Options.Charset == nil:
-		return check.Check{Answer: check.No, Minor: true, Evidence: fmt.Sprintf("the name %q is not in UTF-8, and %s", ftp.Escape(t.foreign), says), Hint: "--charset NAME says which it is, as --charset gb18030."}
+		name := fmt.Sprintf("%q", ftp.Escape(t.foreign))
+		text := p.say("probe.charset.unsaid", "name", name)
+		if p.utf8 {
+			text = p.say("probe.charset.said", "name", name)
+		}
+		return check.Check{Answer: check.No, Minor: true, Evidence: text, Hint: p.say("probe.charset.hint")}
 	case p.utf8:
-		return check.Check{Answer: check.Yes, Minor: true, Evidence: "names are in UTF-8: " + says}
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.charset")}
 	}
-	return check.Check{Minor: true, Evidence: "no name here shows the charset, and the server has no UTF8 in FEAT"}
+	return check.Check{Minor: true, Evidence: p.say("probe.charset.none")}
 }

@@ -29,7 +29,7 @@ func (p *probe) idle(ctx context.Context) check.Check {
 	if out := p.commandAfter(ctx, c); out.Answer != check.Yes {
 		return out
 	}
-	out := check.Check{Answer: check.Yes, Evidence: fmt.Sprintf("a session lives after %v of silence", p.Idle)}
+	out := check.Check{Answer: check.Yes, Evidence: p.say("probe.idle", "time", p.Idle)}
 	if !p.sides[c].works(ftpclient.EPSV) && !p.sides[c].works(ftpclient.PASV) {
 		return out
 	}
@@ -37,40 +37,38 @@ func (p *probe) idle(ctx context.Context) check.Check {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return check.Check{
-			Answer: check.No, Evidence: fmt.Sprintf("after %v of silence commands arrive, and a reply that the server sends by itself does not", silence),
-			Hint: forgotten,
+			Answer: check.No, Evidence: p.say("probe.idle.no-reply", "time", silence),
+			Hint: p.say("probe.idle.forgotten"),
 		}
 	case err != nil:
-		out.Evidence += fmt.Sprintf("; whether a reply comes after it could not be seen (%v)", err)
+		out.Evidence = p.say("probe.idle.unseen", "first", out.Evidence, "error", err)
 	default:
-		out.Evidence += fmt.Sprintf(", and a reply comes after %v", silence)
+		out.Evidence = p.say("probe.idle.reply", "first", out.Evidence, "time", silence)
 	}
 	return out
 }
-
-const forgotten = "A NAT or firewall on the way forgets the session. In a long transfer all bytes would arrive, and the last reply would not: towpath sends NOOP every 30 s; with other clients use TCP keep-alive, or set a longer time-out there."
 
 // commandAfter is silent, and then speaks.
 func (p *probe) commandAfter(ctx context.Context, c cover) check.Check {
 	l, err := p.enter(ctx, c, p.Idle)
 	if err != nil {
-		return check.Check{Evidence: "no further session: " + short(err)}
+		return check.Check{Evidence: p.say("probe.session.none", "error", p.short(err))}
 	}
 	defer l.quit()
 	r, err := l.silent(ctx, p.Idle)
 	if err == nil {
-		return check.Check{Minor: true, Evidence: fmt.Sprintf("the server itself ends a session within %v of silence: %v", p.Idle, r), Hint: "So it cannot be seen whether a NAT would. Try a shorter --idle."}
+		return check.Check{Minor: true, Evidence: p.say("probe.idle.within", "time", p.Idle, "reply", r), Hint: p.say("probe.idle.shorter")}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		r, err = l.say(ctx, "NOOP", "")
 	}
 	switch {
 	case err == nil && r.Code == 421:
-		return check.Check{Minor: true, Evidence: fmt.Sprintf("the server itself ends a session after %v of silence: %v", p.Idle, r), Hint: "So it cannot be seen whether a NAT would. Try a shorter --idle."}
+		return check.Check{Minor: true, Evidence: p.say("probe.idle.after", "time", p.Idle, "reply", r), Hint: p.say("probe.idle.shorter")}
 	case err == nil:
 		return check.Check{Answer: check.Yes}
 	}
-	return check.Check{Answer: check.No, Evidence: fmt.Sprintf("a session is lost after %v of silence, and the server did not say good-bye: %v", p.Idle, short(err)), Hint: forgotten}
+	return check.Check{Answer: check.No, Evidence: p.say("probe.idle.lost", "time", p.Idle, "error", p.short(err)), Hint: p.say("probe.idle.forgotten")}
 }
 
 // mostWaiting is how long a server is left waiting for a data connection: less
@@ -100,7 +98,7 @@ func (p *probe) replyAfter(ctx context.Context, c cover) (silence time.Duration,
 	}
 	data, err := p.open(ctx, at)
 	if err != nil {
-		return silence, fmt.Errorf("data connection: %w", errors.New(short(err)))
+		return silence, fmt.Errorf("data connection: %w", errors.New(p.short(err)))
 	}
 	if t, ok := data.(*net.TCPConn); ok {
 		_ = t.CloseWrite() // a server that waits for TLS need not wait longer

@@ -11,5 +11,5 @@ import (
 
 // helper is for Linux, whose kernel can rewrite announcements.
 func (p *probe) helper(context.Context) check.Check {
-	return check.Check{Minor: true, Evidence: "on " + runtime.GOOS + " it cannot be seen whether the system's firewall reads FTP"}
+	return check.Check{Minor: true, Evidence: p.say("probe.helper.system", "system", runtime.GOOS)}
 }

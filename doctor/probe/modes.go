@@ -16,6 +16,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
+	"towpath/internal/words"
 )
 
 // modes are what is tried, in this order: the address that PASV brings to light
@@ -83,8 +84,9 @@ func (s *side) works(m ftpclient.Mode) bool {
 	return ok && t.asked && t.err == nil
 }
 
-// result is what became of the modes, to be read behind "over TLS".
-func (s *side) result() string {
+// result is what became of the modes, to be read behind "over TLS"; it says
+// nothing if none was tried.
+func (s *side) result() words.Phrase {
 	var good, bad []string
 	for _, m := range modes {
 		t, ok := s.trials[m]
@@ -96,22 +98,25 @@ func (s *side) result() string {
 			bad = append(bad, m.String())
 		}
 	}
+	works, fails := clause("clause.works", good), clause("clause.fails", bad)
 	switch {
 	case len(good)+len(bad) == 0:
-		return ""
+		return words.Phrase{}
 	case len(bad) == 0:
-		return and(good) + verb(" works", good)
+		return works
 	case len(good) == 0:
-		return and(bad) + verb(" fails", bad)
+		return fails
 	}
-	return and(good) + verb(" works", good) + ", " + and(bad) + verb(" fails", bad)
+	return words.Say("probe.result.two", "works", works, "fails", fails)
 }
 
-func verb(singular string, subject []string) string {
-	if len(subject) == 1 {
-		return singular
+// clause says something of modes, in the number that English wants.
+func clause(name string, modes []string) words.Phrase {
+	number := ".many"
+	if len(modes) == 1 {
+		number = ".one"
 	}
-	return strings.TrimSuffix(singular, "s")
+	return words.Say(name+number, "modes", words.And(modes))
 }
 
 // wanted tells whether a mode is to be tried.
@@ -141,13 +146,13 @@ func (p *probe) login(ctx context.Context, c cover) check.Check {
 	if c == inClear {
 		p.line.quit() // it has said what it can
 		if asked {
-			return check.Check{Minor: true, Evidence: "not tried in clear text, since TLS is asked for"}
+			return check.Check{Minor: true, Evidence: p.say("probe.login.clear")}
 		}
 	} else if !p.offered {
 		return check.Check{}
 	}
 	if c == overTLS && !asked && p.sides[inClear].refused != nil && wrongPassword(p.sides[inClear].refused) {
-		return check.Check{Minor: true, Evidence: "not tried: the password was refused in clear text"}
+		return check.Check{Minor: true, Evidence: p.say("probe.login.refused")}
 	}
 	s.options = p.Options
 	s.options.TLS = s.tls
@@ -173,27 +178,32 @@ func (p *probe) login(ctx context.Context, c cover) check.Check {
 	if s.refused == nil && s.client != nil {
 		s.entered = true
 		p.utf8 = p.utf8 || s.client.Features().Has("UTF8")
-		return check.Check{Answer: check.Yes, Evidence: fmt.Sprintf("%q is let in", ftp.Escape(cmp.Or(s.options.User, "anonymous")))}
+		return check.Check{Answer: check.Yes, Evidence: p.say("probe.login", "user", s.user())}
 	}
-	out := check.Check{Answer: check.No, Evidence: short(s.refused)}
+	out := check.Check{Answer: check.No, Evidence: p.short(s.refused)}
 	if e, ok := errors.AsType[*ftp.Error](s.refused); ok {
 		out.Evidence = e.Error()
 	}
 	switch {
 	case c == inClear && p.offered && !wrongPassword(s.refused): // it may want TLS
-		out.Minor, out.Hint = true, "It may be that the server lets nobody in without TLS, which is well."
+		out.Minor, out.Hint = true, p.say("probe.login.tls-only")
 		return out
 	case isUntrusted(s.refused):
-		out.Hint = "No password was sent. --cacert FILE believes another authority, -k any certificate."
-		p.over = "the server's certificate is not believed"
+		out.Hint = p.say("probe.login.untrusted")
+		p.over = p.say("probe.login.disbelieved")
 		return out
 	case c == overTLS && !asked && p.sides[inClear].entered:
-		out.Hint = "In clear text the login works; why it does not over TLS is in the server's log."
+		out.Hint = p.say("probe.login.log")
 		return out
 	}
-	out.Hint = "Is the login right? A .netrc, the URL or --user can hold it; without one it is anonymous."
-	p.over = fmt.Sprintf("%q is not let in", ftp.Escape(cmp.Or(s.options.User, "anonymous")))
+	out.Hint = p.say("probe.login.hint")
+	p.over = p.say("probe.login.over", "user", s.user())
 	return out
+}
+
+// user is who logs in.
+func (s *side) user() string {
+	return fmt.Sprintf("%q", ftp.Escape(cmp.Or(s.options.User, "anonymous")))
 }
 
 // wrongPassword tells whether a login was refused behind the password, and not
@@ -232,11 +242,11 @@ func (p *probe) ownAddress(ctx context.Context, c cover) check.Check {
 	}
 	s.seen = a
 	if a == p.local {
-		return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("the server sees us at %v, our own address", a)}
+		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.own-address", "address", a)}
 	}
 	return check.Check{
-		Answer: check.No, Minor: true, Evidence: fmt.Sprintf("we are %v, and the server sees us at %v: a NAT is between", p.local, a),
-		Hint: "Active mode needs the NAT's help, or its address announced and ports forwarded (--ftp-port auto:50000-50100). Passive mode does not.",
+		Answer: check.No, Minor: true, Evidence: p.say("probe.own-address.nat", "own", p.local, "address", a),
+		Hint: p.say("probe.own-address.hint"),
 	}
 }
 
@@ -259,11 +269,11 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 		return check.Check{}
 	}
 	if p.peer.Is6() && (m == ftpclient.PASV || m == ftpclient.PORT) {
-		return check.Check{Minor: true, Evidence: fmt.Sprintf("%v has no room for the IPv6 address %v", m, p.peer)}
+		return check.Check{Minor: true, Evidence: p.say("probe.try.ipv6", "mode", m, "address", p.peer)}
 	}
 	if s.client == nil || s.mode != m || s.client.Err() != nil { // each mode has a session of its own
 		if err := s.dial(ctx, p.Addr, m); err != nil {
-			return check.Check{Evidence: "no further session: " + short(err), Hint: "Does the server limit how often one comes? Try again in a minute."}
+			return check.Check{Evidence: p.say("probe.session.none", "error", p.short(err)), Hint: p.say("probe.session.limit")}
 		}
 	}
 	t := p.list(ctx, s)
@@ -273,13 +283,13 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 	}
 	s.trials[m] = t
 	if t.err == nil {
-		text := fmt.Sprintf("%s; %s in %v", t.attempt, count(t.entries, "entry", "entries"), t.took.Round(10*time.Microsecond))
+		text := p.say("probe.try", "attempt", t.attempt, "entries", count(t.entries, "probe.entries"), "took", t.took.Round(10*time.Microsecond))
 		return check.Check{Answer: check.Yes, Evidence: text}
 	}
 	if !t.asked {
 		c := check.Check{Evidence: said(t), Minor: true}
 		if _, refused := errors.AsType[*ftp.Error](t.err); refused {
-			c.Hint = "Name a directory that can be listed in the URL."
+			c.Hint = p.say("probe.try.directory")
 		}
 		return c
 	}
@@ -289,7 +299,7 @@ func (p *probe) try(ctx context.Context, c cover, m ftpclient.Mode) check.Check 
 	for i := range p.sides {
 		for _, other := range modes {
 			if (cover(i) != c || other != m) && p.sides[i].trials[other].hint == t.hint {
-				out.Hint = "The same as for " + nameOf(cover(i), other) + "."
+				out.Hint = p.say("probe.try.same", "name", cmp.Or(p.title(nameOf(cover(i), other)), nameOf(cover(i), other)))
 				return out
 			}
 		}
@@ -443,43 +453,39 @@ func inside(a netip.Addr) bool {
 	return slices.Contains([]string{"private", "shared", "link-local", "loopback"}, id)
 }
 
-const (
-	fixRange = "On the server fix the passive ports (towpath serve --passive-ports 50000-50100; pasv_min_port and pasv_max_port of vsftpd; PassivePorts of ProFTPD; -p of Pure-FTPd) and let them in: towpath doctor rules --passive-ports 50000-50100 writes the rules"
-	tellAddr = "tell the server its external address (towpath serve --external ADDRESS; pasv_address of vsftpd; MasqueradeAddress of ProFTPD; -P of Pure-FTPd)"
-)
-
 // hint is what to do.
 func (p *probe) hint(c doctor.Cause, m ftpclient.Mode, t trial) string {
+	fixRange, tell := words.Say("probe.fix.range"), words.Say("probe.fix.tell")
 	switch {
 	case c == doctor.CauseStall:
-		return "The session is dead from the announcement on, and was well before: the server hangs, or the FTP helper of a NAT on the way drops the line for ever, as that of Linux does with one that comes in two pieces. Over TLS it cannot."
+		return p.say("probe.fix.stall")
 	case t.connected() && c == doctor.CauseStranger:
-		return "The server took the data connection and cut it at once, as those do that see it come from another address than the session: a NAT on our side has several, and uses one for each. Bind both to one there."
+		return p.say("probe.fix.cut")
 	case t.connected() && isTimeout(t.err):
-		return "The data connection came about and then nothing moved, or the last reply did not come: something on the way stops packets, or forgets the control connection."
+		return p.say("probe.fix.nothing-moved")
 	case t.connected():
-		return "The data connection came about, and broke: the server's log has the reason."
+		return p.say("probe.fix.broke")
 	case m.Passive() && c == doctor.CauseFirewall:
-		return "A firewall lets no connection through to that port: on the server's side, or here if it lets out only port " + p.port + ". " + fixRange + "; behind a NAT the range must be forwarded too (--side router)."
+		return p.say("probe.fix.passive-wall", "port", p.port, "range", fixRange)
 	case m.Passive() && c == doctor.CauseNotForwarded:
 		if isRefused(t.err) {
-			return "Who refuses is not the server, which has just opened that port: a NAT before it that does not forward the passive ports, a firewall that says no, or a balancer. " + fixRange + ", and with --side router the forwarding; then " + tellAddr + "."
+			return p.say("probe.fix.not-forwarded", "range", fixRange, "tell", tell)
 		}
-		return "The server is behind a NAT, since its 227 names another address than the one that we reached, and the NAT does not forward the passive ports. " + fixRange + ", and with --side router the forwarding; then " + tellAddr + "."
+		return p.say("probe.fix.behind-nat", "range", fixRange, "tell", tell)
 	case m.Passive() && c == doctor.CauseInside:
-		return "The 227 names an address that leads nowhere from here: " + tellAddr + ", and forward the passive ports."
+		return p.say("probe.fix.inside", "tell", tell)
 	case m.Passive() && c == doctor.CauseStranger:
-		return "We have connected, and the server has not seen it as ours: its data port leads to another machine (a balancer), or our two connections leave by different addresses of a NAT. Bind both to one."
+		return p.say("probe.fix.elsewhere")
 	case m.Passive():
-		return "The server does not offer this mode, or it is broken there: its log has the reason. towpath serve offers it unless passive.enable is off; vsftpd has pasv_enable."
+		return p.say("probe.fix.no-passive")
 	case c == doctor.CauseMismatch && p.hidden(t):
-		return "The server sees us at an inside address, although it has an outside one: a NAT on its side hides where its clients come from. Let it keep their addresses (externalTrafficPolicy: Local in Kubernetes, no masquerading of what comes in), or use passive mode (-p)."
+		return p.say("probe.fix.hidden")
 	case c == doctor.CauseMismatch:
-		return "We announce an address that is not the one that the server sees us at: a NAT is on our side, and nobody rewrites the announcement. Use passive mode (-p); or forward ports on the NAT and announce its address: --ftp-port auto:50000-50100."
+		return p.say("probe.fix.mismatch")
 	case c == doctor.CauseStranger:
-		return "The server connects to us from another address than the one we reached it at: it stands behind a NAT or has several. Bind its data connections to that address, or use passive mode (-p)."
+		return p.say("probe.fix.stranger")
 	case c == doctor.CauseFirewall:
-		return fmt.Sprintf("A firewall or NAT on this side lets no connection of the server's in, or one on its side lets none out. Use passive mode (-p), or let it in: towpath doctor rules --side client --mode active --server %v", p.peer)
+		return p.say("probe.fix.active-wall", "server", p.peer)
 	}
-	return "The server does not offer this mode, or forbids it for us. Use passive mode (-p)."
+	return p.say("probe.fix.no-active")
 }

@@ -18,6 +18,7 @@ import (
 
 	"towpath/doctor/check"
 	"towpath/ftpclient"
+	"towpath/internal/words"
 )
 
 // Target is what is to be looked at, and how.
@@ -34,6 +35,9 @@ type Target struct {
 	// Idle is how long to leave a session silent, to see whether a NAT forgets
 	// it. Default: this is not tried.
 	Idle time.Duration
+	// Lang is what the report is told in; what the server, the client and the
+	// system say stays as it is.
+	Lang words.Lang
 	// Begin and End are told of each check as it is made. Default: nobody.
 	Begin func(name string)
 	End   func(c check.Check)
@@ -125,12 +129,12 @@ func Run(ctx context.Context, t Target) (*check.Report, error) {
 		c := row.run(p, ctx)
 		if ctx.Err() != nil { // what the end of patience looks like proves nothing
 			c.Answer, c.Hint = check.Unknown, ""
-			c.Evidence = cmp.Or(c.Evidence, "not finished")
+			c.Evidence = cmp.Or(c.Evidence, p.say("probe.unfinished"))
 		}
 		if c.Evidence == "" {
 			continue
 		}
-		c.Name = row.name
+		c.Name, c.Title = row.name, p.title(row.name)
 		r.Checks = append(r.Checks, c)
 		if t.End != nil {
 			t.End(c)
@@ -142,10 +146,10 @@ func Run(ctx context.Context, t Target) (*check.Report, error) {
 		}
 	}
 	if left > 0 {
-		r.Checks = append(r.Checks, check.Check{Name: "modes", Minor: true, Evidence: "not tried: they need a session"})
+		r.Checks = append(r.Checks, check.Check{Name: "modes", Title: p.title("modes"), Minor: true, Evidence: p.say("probe.modes")})
 	}
 	if err := context.Cause(ctx); err != nil {
-		r.Checks = append(r.Checks, check.Check{Name: "time", Evidence: "ended before all was tried: " + err.Error()})
+		r.Checks = append(r.Checks, check.Check{Name: "time", Title: p.title("time"), Evidence: p.say("probe.time", "error", err)})
 	}
 	r.Verdict = p.verdict(r)
 	return r, nil
@@ -161,35 +165,48 @@ func (p *probe) close() {
 	}
 }
 
+// say says something in the language of the report.
+func (p *probe) say(name string, args ...any) string { return words.Say(name, args...).In(p.Lang) }
+
+// title is what people read in place of the name of a check, which is English.
+func (p *probe) title(name string) string {
+	if p.Lang == words.English {
+		return ""
+	}
+	return p.say("check." + name)
+}
+
 // verdict is what all comes to.
 func (p *probe) verdict(r *check.Report) string {
 	if p.over != "" {
-		return "There is no session: " + p.over + "."
+		return p.say("probe.verdict.none", "why", p.over)
 	}
-	var said []string
-	same := p.sides[inClear].result() != "" && p.sides[inClear].result() == p.sides[overTLS].result()
-	for i, in := range [2]string{"In clear text ", "Over TLS "} {
-		switch text := p.sides[i].result(); {
-		case text == "" || same && i == int(overTLS):
-		case same:
-			said = append(said, "In clear text and over TLS "+text+".")
-		default:
-			said = append(said, in+text+".")
+	var said []words.Phrase
+	clear, safe := p.sides[inClear].result(), p.sides[overTLS].result()
+	switch {
+	case clear.Name() != "" && clear.String() == safe.String():
+		said = append(said, words.Say("probe.verdict.both", "result", clear))
+	default:
+		if clear.Name() != "" {
+			said = append(said, words.Say("probe.verdict.clear", "result", clear))
+		}
+		if safe.Name() != "" {
+			said = append(said, words.Say("probe.verdict.tls", "result", safe))
 		}
 	}
 	if len(said) == 0 {
-		said = append(said, "No mode was tried to its end.")
+		said = append(said, words.Say("probe.verdict.untried"))
 	}
 	var besides []string
 	for _, c := range r.Checks {
 		if _, mode := modeOf(c.Name); c.Answer == check.No && !c.Minor && !mode {
-			besides = append(besides, c.Name)
+			besides = append(besides, cmp.Or(c.Title, c.Name))
 		}
 	}
 	if len(besides) > 0 {
-		said = append(said, "Look at "+strings.Join(besides, ", ")+".")
+		said = append(said, words.Say("probe.verdict.look", "names", words.List(p.Lang, besides)))
 	}
-	return strings.Join(said, " ")
+	return words.Sentences(p.Lang, said...)
 }
 
 // modeOf tells whether a check is about a mode.
@@ -203,17 +220,10 @@ func modeOf(name string) (ftpclient.Mode, bool) {
 	return 0, false
 }
 
-func and(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
-}
-
-// count puts a noun into the number of n.
-func count(n int, one, many string) string {
+// count puts a message into the number of n.
+func count(n int, name string) words.Phrase {
 	if n == 1 {
-		return "1 " + one
+		return words.Say(name+".one", "count", n)
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return words.Say(name+".many", "count", n)
 }

@@ -14,12 +14,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"towpath/doctor/check"
 	"towpath/doctor/probe"
 	"towpath/ftpclient"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/internal/words"
 )
 
 // target is a server as its user looks at it.
@@ -550,6 +552,53 @@ func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	s := ftptest.Serve(t, nil, ftptest.TLS, func(o *ftpserver.Options) { o.MaxPerAddress = 1 })
 	expect(t, run(t, target(s.Addr)), "In clear text and over TLS "+allFour, 0, "✓ resumption: is served too")
+}
+
+// A report is the same in every language but for its sentences.
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	served := ftptest.Serve(t, ftptest.Files{"sea.txt": "x"}, ftptest.TLS)
+	inside := ftptest.Serve(t, ftptest.Files{"sea.txt": "x"}, func(o *ftpserver.Options) {
+		o.Told = []ftpserver.Told{{Address: "10.1.2.3", Clients: everyone}}
+	})
+	none := ftptest.Serve(t, nil, func(o *ftpserver.Options) { o.NoPassive = true })
+	wrong := target(none.Addr)
+	wrong.Options.Password = "guess"
+	for name, look := range map[string]probe.Target{"served": target(served.Addr), "inside": target(inside.Addr), "no passive mode": target(none.Addr), "no session": wrong} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			look.Idle = time.Millisecond
+			english := run(t, look)
+			for _, l := range words.Langs[1:] {
+				look.Lang = l
+				r := run(t, look)
+				if got, want := answers(r), answers(english); got != want {
+					t.Errorf("in %v:\n%s\nwant\n%s", l, got, want)
+				}
+				out := text(t, r)
+				if strings.ContainsAny(out, "{}") || !strings.ContainsFunc(r.Verdict, func(r rune) bool { return unicode.In(r, unicode.Han, unicode.Katakana) }) {
+					t.Errorf("in %v:\n%s", l, out)
+				}
+				for i, c := range r.Checks {
+					if c.Title != words.Say("check."+c.Name).In(l) || english.Checks[i].Title != "" {
+						t.Errorf("%s is called %q, in English %q", c.Name, c.Title, english.Checks[i].Title)
+					}
+					if c.Hint != "" && c.Hint == english.Checks[i].Hint {
+						t.Errorf("%s in %v: %s", c.Name, l, c.Hint)
+					}
+				}
+			}
+		})
+	}
+}
+
+// answers are what programs read in a report.
+func answers(r *check.Report) string {
+	var b strings.Builder
+	for _, c := range r.Checks {
+		fmt.Fprintln(&b, c.Name, c.Answer, c.Minor, c.Evidence != "", c.Hint != "")
+	}
+	return b.String()
 }
 
 func TestTargets(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"towpath/doctor/check"
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/internal/words"
 )
 
 // most is how many addresses of a server are tried.
@@ -27,18 +28,18 @@ const most = 8
 func (p *probe) name(ctx context.Context) check.Check {
 	if a, err := netip.ParseAddr(p.host); err == nil {
 		p.addrs = []netip.Addr{a}
-		return check.Check{Answer: check.Yes, Evidence: p.host + " is an address"}
+		return check.Check{Answer: check.Yes, Evidence: p.say("probe.name.address", "host", p.host)}
 	}
 	if !p.direct {
-		return check.Check{Minor: true, Evidence: "a proxy is between, and may resolve " + p.host + " itself"}
+		return check.Check{Minor: true, Evidence: p.say("probe.name.proxy", "host", p.host)}
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", p.host)
 	if err != nil {
-		p.over = fmt.Sprintf("the name %s does not resolve", p.host)
+		p.over = p.say("probe.name.over", "host", p.host)
 		if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-			return check.Check{Answer: check.No, Evidence: err.Error(), Hint: "Is the name spelt right?"}
+			return check.Check{Answer: check.No, Evidence: err.Error(), Hint: p.say("probe.name.spelt")}
 		}
-		return check.Check{Answer: check.No, Evidence: err.Error(), Hint: "The name servers of this machine do not answer: is the network up?"}
+		return check.Check{Answer: check.No, Evidence: err.Error(), Hint: p.say("probe.name.servers")}
 	}
 	var text []string
 	for _, a := range found {
@@ -46,14 +47,14 @@ func (p *probe) name(ctx context.Context) check.Check {
 		p.addrs = append(p.addrs, a)
 		text = append(text, a.String())
 	}
-	return check.Check{Answer: check.Yes, Evidence: p.host + " is " + and(text)}
+	return check.Check{Answer: check.Yes, Evidence: p.say("probe.name", "host", p.host, "addresses", words.And(text))}
 }
 
 // route asks the kernel which address of ours leads to the server; no packet is
 // sent for it.
 func (p *probe) route(ctx context.Context) check.Check {
 	if !p.direct {
-		return check.Check{Minor: true, Evidence: "a proxy is between"}
+		return check.Check{Minor: true, Evidence: p.say("probe.proxy")}
 	}
 	var first error
 	for _, a := range p.addrs {
@@ -64,17 +65,17 @@ func (p *probe) route(ctx context.Context) check.Check {
 		}
 		local := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 		_ = c.Close() // nothing was sent
-		text := fmt.Sprintf("from %v to %v", local, a)
+		text := p.say("probe.route", "own", local, "address", a)
 		if id, why := doctor.Unroutable(local); id != "" {
-			text += fmt.Sprintf("; %v %s", local, why)
+			text = p.say("probe.route.inside", "own", local, "address", a, "why", why)
 		}
 		return check.Check{Answer: check.Yes, Evidence: text}
 	}
 	if first == nil {
 		return check.Check{}
 	}
-	p.over = "this machine knows no way to " + p.host
-	return check.Check{Answer: check.No, Evidence: first.Error(), Hint: "Is the network up, and does it speak the family of that address?"}
+	p.over = p.say("probe.route.over", "host", p.host)
+	return check.Check{Answer: check.No, Evidence: first.Error(), Hint: p.say("probe.route.hint")}
 }
 
 // dialer opens connections as the client does. One that is given a silence sends
@@ -114,7 +115,7 @@ func (p *probe) reach(ctx context.Context) check.Check {
 		c, err := p.open(ctx, addr)
 		if err != nil {
 			failed = cmp.Or(failed, err)
-			p.dead = append(p.dead, fmt.Sprintf("%s: %v", addr, short(err)))
+			p.dead = append(p.dead, fmt.Sprintf("%s: %v", addr, p.short(err)))
 			continue
 		}
 		if p.line != nil { // another address that answers too
@@ -132,16 +133,16 @@ func (p *probe) reach(ctx context.Context) check.Check {
 		p.line.took = time.Since(start)
 	}
 	if p.line != nil {
-		return check.Check{Answer: check.Yes, Evidence: fmt.Sprintf("connected to %s in %v", p.Addr, p.line.took.Round(100*time.Microsecond))}
+		return check.Check{Answer: check.Yes, Evidence: p.say("probe.reach", "address", p.Addr, "took", p.line.took.Round(100*time.Microsecond))}
 	}
-	p.over = "nobody answers on port " + p.port
-	hint := "Is a firewall between that drops what goes to port " + p.port + "?"
+	p.over = p.say("probe.reach.over", "port", p.port)
+	hint := p.say("probe.reach.hint", "port", p.port)
 	switch {
 	case errors.Is(failed, syscall.ECONNREFUSED):
-		p.over = fmt.Sprintf("port %s is closed", p.port)
-		hint = "No server listens there, or a NAT does not forward the port. Is the server up, and the port right? (ftps:// means 990.)"
+		p.over = p.say("probe.reach.closed", "port", p.port)
+		hint = p.say("probe.reach.closed-why")
 	case !p.direct:
-		p.over = "the proxy does not connect to the server"
+		p.over = p.say("probe.reach.proxy")
 		hint = ""
 	}
 	return check.Check{Answer: check.No, Evidence: strings.Join(p.dead, "; "), Hint: hint}
@@ -154,9 +155,9 @@ func (p *probe) open(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // short leaves out of an error of dialling what is said already.
-func short(err error) string {
+func (p *probe) short(err error) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-		return "no answer in time"
+		return p.say("probe.no-answer")
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Err != nil {
 		return e.Err.Error()
@@ -172,10 +173,10 @@ func (p *probe) others(context.Context) check.Check {
 	if len(p.dead) > 0 {
 		return check.Check{
 			Answer: check.No, Minor: true, Evidence: strings.Join(p.dead, "; "),
-			Hint: "Clients that try such an address first wait for it. Take it out of the name, or let the server listen there.",
+			Hint: p.say("probe.others.hint"),
 		}
 	}
-	return check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("all of %s answer", count(min(len(p.addrs), most), "address", "addresses"))}
+	return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.others", "addresses", count(min(len(p.addrs), most), "probe.addresses"))}
 }
 
 // line is a control connection by hand: for what a client does not show.
@@ -293,27 +294,27 @@ func (p *probe) greeting(ctx context.Context) check.Check {
 	if p.Options.TLS == ftpclient.Implicit {
 		state, err := p.line.cover(ctx, p.config(false))
 		if err != nil {
-			p.over = "no TLS from the start on port " + p.port
-			return check.Check{Answer: check.No, Evidence: "TLS from the start: " + err.Error(), Hint: "Is this a port for TLS from the start? If not, write ftpes://"}
+			p.over = p.say("probe.greeting.no-tls", "port", p.port)
+			return check.Check{Answer: check.No, Evidence: p.say("probe.greeting.tls", "error", err), Hint: p.say("probe.greeting.tls-hint")}
 		}
 		p.offered = true
 		p.believe(state)
 	}
 	r, err := p.line.hear(ctx)
 	if err != nil {
-		p.over = "port " + p.port + " does not greet as an FTP server does"
-		c := check.Check{Answer: check.No, Evidence: short(err), Hint: "Is it the port of an FTP server?"}
+		p.over = p.say("probe.greeting.over", "port", p.port)
+		c := check.Check{Answer: check.No, Evidence: p.short(err), Hint: p.say("probe.greeting.hint")}
 		if errors.Is(err, os.ErrDeadlineExceeded) && p.Options.TLS != ftpclient.Implicit {
-			c.Evidence = fmt.Sprintf("connected, and nothing was said within %v", p.Options.Timeout)
-			c.Hint = "A server that waits for TLS from the start is silent: then write ftps://. Some wait for a reverse look-up of our address."
+			c.Evidence = p.say("probe.greeting.silent", "time", p.Options.Timeout)
+			c.Hint = p.say("probe.greeting.silent-why")
 		}
 		return c
 	}
 	p.line.greeted = r
 	c := check.Check{Answer: check.Yes, Evidence: strings.ReplaceAll(r.String(), "\n", " / ")}
 	if !r.Complete() {
-		p.over = "the server sends us away"
-		c.Answer, c.Hint = check.No, "The reply says why: too many sessions, or our address is not wanted."
+		p.over = p.say("probe.greeting.away")
+		c.Answer, c.Hint = check.No, p.say("probe.greeting.away-why")
 	}
 	return c
 }
@@ -321,7 +322,7 @@ func (p *probe) greeting(ctx context.Context) check.Check {
 // authTLS asks for TLS on the first session, which says no password.
 func (p *probe) authTLS(ctx context.Context) check.Check {
 	if p.Options.TLS == ftpclient.Implicit {
-		return check.Check{Answer: check.Yes, Evidence: "TLS from the start"}
+		return check.Check{Answer: check.Yes, Evidence: p.say("probe.auth.start")}
 	}
 	asked := p.Options.TLS == ftpclient.Explicit
 	r, err := p.line.want(ctx, "AUTH", "TLS")
@@ -331,21 +332,21 @@ func (p *probe) authTLS(ctx context.Context) check.Check {
 	if err != nil {
 		c := check.Check{Answer: check.No, Minor: !asked, Evidence: err.Error()}
 		if _, refused := errors.AsType[*ftp.Error](err); !refused {
-			c.Hint = "AUTH broke the session; is something on the way that does not let TLS through?"
+			c.Hint = p.say("probe.auth.broke")
 		} else {
-			c.Hint = "Passwords and files go in clear text. Give the server a certificate: towpath serve --tls-cert, ssl_enable of vsftpd, TLSEngine of ProFTPD."
+			c.Hint = p.say("probe.auth.clear")
 		}
 		if asked {
-			p.over = "the server refuses TLS"
+			p.over = p.say("probe.auth.over")
 		}
 		return c
 	}
 	state, err := p.line.cover(ctx, p.config(false))
 	if err != nil {
 		if asked {
-			p.over = "TLS does not come about"
+			p.over = p.say("probe.auth.no-tls")
 		}
-		return check.Check{Answer: check.No, Evidence: "234, and then: " + err.Error(), Hint: "Is the server's TLS older than 1.2, or does something on the way change what goes through?"}
+		return check.Check{Answer: check.No, Evidence: p.say("probe.auth.then", "error", err), Hint: p.say("probe.auth.old")}
 	}
 	p.offered = true
 	p.believe(state)
@@ -378,21 +379,21 @@ func (p *probe) certificate(context.Context) check.Check {
 	}
 	minor := p.Options.TLS == ftpclient.Plain
 	leaf := p.line.state.PeerCertificates[0]
-	text := fmt.Sprintf("of %s, until %s", cmp.Or(strings.Join(leaf.DNSNames, " "), leaf.Subject.String()), leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
+	name, day := cmp.Or(strings.Join(leaf.DNSNames, " "), leaf.Subject.String()), leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST")
 	if p.badCert != nil {
 		if !minor {
-			p.over = "its certificate is not believed"
+			p.over = p.say("probe.certificate.over")
 		}
 		return check.Check{
-			Answer: check.No, Minor: minor, Evidence: text + ": " + p.badCert.Error(),
-			Hint: "--cacert FILE believes another authority, -k any certificate. On the server: is the chain complete, and the name in it?",
+			Answer: check.No, Minor: minor, Evidence: p.say("probe.certificate.bad", "name", name, "day", day, "error", p.badCert),
+			Hint: p.say("probe.certificate.hint"),
 		}
 	}
 	if left := time.Until(leaf.NotAfter); left < soon {
-		return check.Check{Answer: check.No, Minor: true, Evidence: fmt.Sprintf("%s: %d hours left", text, int(left/time.Hour)), Hint: "Renew it."}
+		return check.Check{Answer: check.No, Minor: true, Evidence: p.say("probe.certificate.soon", "name", name, "day", day, "hours", int(left/time.Hour)), Hint: p.say("probe.certificate.renew")}
 	}
 	if p.config(true).InsecureSkipVerify && p.config(true).VerifyConnection == nil {
-		return check.Check{Minor: true, Evidence: text + "; not checked, as -k says"}
+		return check.Check{Minor: true, Evidence: p.say("probe.certificate.any", "name", name, "day", day)}
 	}
-	return check.Check{Answer: check.Yes, Evidence: text, Minor: minor}
+	return check.Check{Answer: check.Yes, Evidence: p.say("probe.certificate", "name", name, "day", day), Minor: minor}
 }

@@ -3,7 +3,6 @@ package probe
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -30,9 +29,9 @@ func (p *probe) resumption(ctx context.Context) check.Check {
 	if tried == 0 {
 		return check.Check{}
 	}
-	c := check.Check{Answer: check.Yes, Minor: true, Evidence: fmt.Sprintf("%d of %s resumed the TLS session", resumed, count(tried, "data connection", "data connections"))}
+	c := check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.resumption", "resumed", resumed, "tried", count(tried, "probe.connections"))}
 	if resumed < tried {
-		c.Answer, c.Hint = check.No, "Nothing binds such a connection to its session: a stranger could take it."
+		c.Answer, c.Hint = check.No, p.say("probe.resumption.hint")
 	}
 	if !s.works(ftpclient.EPSV) && !s.works(ftpclient.PASV) {
 		return c
@@ -40,11 +39,11 @@ func (p *probe) resumption(ctx context.Context) check.Check {
 	reply, err := p.unbound(ctx)
 	switch {
 	case err != nil:
-		c.Evidence += fmt.Sprintf("; what becomes of one that does not could not be seen (%v)", err)
+		c.Evidence = p.say("probe.resumption.unseen", "first", c.Evidence, "error", err)
 	case reply.Complete():
-		c.Evidence += "; one that does not is served too"
+		c.Evidence = p.say("probe.resumption.served", "first", c.Evidence)
 	default:
-		c.Evidence += fmt.Sprintf("; one that does not is refused (%v), which shuts out clients that cannot, such as Python's ftplib", reply)
+		c.Evidence = p.say("probe.resumption.strict", "first", c.Evidence, "reply", reply)
 	}
 	return c
 }
