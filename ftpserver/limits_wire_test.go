@@ -216,3 +216,15 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// Who has said QUIT and heard the 221 may come again at once, with however few
+// sessions he is allowed.
+func TestComeAgain(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil, func(o *ftpserver.Options) { o.MaxPerAddress = 1 })
+	for range 200 {
+		c := ftptest.Dial(t, s.Addr)
+		c.Expect(220)
+		c.Do("QUIT", 221)
+	}
+}

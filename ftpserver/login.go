@@ -117,6 +117,9 @@ func (s *session) reinitialize(context.Context, string) (ftp.Reply, error) {
 
 func (s *session) quit(context.Context, string) (ftp.Reply, error) {
 	s.ending, s.reason = true, "QUIT"
+	// Who hears the 221 may come again at once, and find his place free.
+	s.leave()
+	s.depart()
 	return ftp.NewReply(221, "Goodbye."), nil
 }
 
