@@ -35,7 +35,7 @@ type drawing struct {
 func (r *Report) WriteSVG(w io.Writer) error {
 	d := &drawing{r: r, columns: r.columns()}
 	for _, c := range d.columns {
-		d.boxes = max(d.boxes, 30+16*len(facts(r.net, r.net.Node(c)))+10)
+		d.boxes = max(d.boxes, 30+16*len(r.facts(r.net.Node(c)))+10)
 	}
 	width := labelWidth + columnWidth*len(d.columns) + margin
 	top := margin + 30
@@ -116,54 +116,55 @@ func (r *Report) columns() []string {
 }
 
 // facts are the lines in the box of a machine.
-func facts(n *topology.Network, m *topology.Node) []string {
+func (r *Report) facts(m *topology.Node) []string {
 	var all []string
+	say := func(name string, args ...any) { all = append(all, words.Say(name, args...).In(r.lang)) }
 	for _, i := range m.Interfaces {
 		for _, a := range i.Addresses {
 			all = append(all, a.String())
 		}
 	}
 	for _, f := range m.Forwards {
-		ports := "all"
-		if len(f.Ports) > 0 {
-			ports = f.Ports.String()
-		}
 		to := f.To[0].String()
 		if len(f.To) > 1 {
 			to += " …"
 		}
-		all = append(all, "forwards "+ports+" → "+to)
+		if len(f.Ports) > 0 {
+			say("draw.forwards", "ports", f.Ports, "to", to)
+		} else {
+			say("draw.forwards-all", "to", to)
+		}
 	}
 	if len(m.SourceNAT) > 0 {
-		all = append(all, "source NAT on "+m.SourceNAT[0].Out)
+		say("draw.source-nat", "out", m.SourceNAT[0].Out)
 	}
 	if len(m.Firewall) > 0 {
-		all = append(all, "firewall")
+		say("draw.firewall")
 	}
 	if m.ALG != nil {
-		all = append(all, fmt.Sprintf("ALG: %s, port %v", m.ALG.Kind, m.ALG.Ports))
+		say("draw.alg", "kind", m.ALG.Kind, "ports", m.ALG.Ports)
 	}
-	for _, r := range m.Routes {
-		if r.Kind != "" {
-			all = append(all, fmt.Sprintf("%v: %s", r.To, r.Kind))
+	for _, route := range m.Routes {
+		if route.Kind != "" {
+			all = append(all, fmt.Sprintf("%v: %s", route.To, route.Kind))
 		}
 	}
 	if m.Idle > 0 {
-		all = append(all, "forgets after "+m.Idle.String())
+		say("draw.forgets", "idle", m.Idle)
 	}
 	if s := m.Server; s != nil {
-		line := "FTP server"
+		line := words.Say("draw.server").In(r.lang)
 		if len(s.Passive) > 0 {
 			line += ", " + s.Passive.String()
 		}
 		all = append(all, line)
 		if s.External.IsValid() {
-			all = append(all, "tells "+s.External.String())
+			say("draw.tells", "address", s.External)
 		}
 	}
 	if m.Client != nil {
-		line := "FTP client"
-		if n.Session.TLS {
+		line := words.Say("draw.client").In(r.lang)
+		if r.net.Session.TLS {
 			line += ", TLS"
 		}
 		all = append(all, line)
@@ -175,6 +176,8 @@ func facts(n *topology.Network, m *topology.Node) []string {
 func (d *drawing) x(column int) int { return labelWidth + columnWidth*column + columnWidth/2 }
 
 func (d *drawing) at(node string) int { return d.x(slices.Index(d.columns, node)) }
+
+func (d *drawing) say(name string, args ...any) string { return words.Say(name, args...).In(d.r.lang) }
 
 func (d *drawing) text(x, y int, class, s string) {
 	fmt.Fprintf(d, `<text x="%d" y="%d" class="%s">%s</text>`+"\n", x, y, class, esc(s))
@@ -209,7 +212,7 @@ func (d *drawing) box(i, top int, name string) {
 	x := d.x(i)
 	fmt.Fprintf(d, `<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="6"/>`+"\n", class, x-boxWidth/2, top, boxWidth, d.boxes)
 	d.text(x, top+21, "name middle", name)
-	for k, line := range facts(n, n.Node(name)) {
+	for k, line := range d.r.facts(n.Node(name)) {
 		d.text(x, top+41+16*k, "small middle", line)
 	}
 }
@@ -218,11 +221,11 @@ func (d *drawing) box(i, top int, name string) {
 func (d *drawing) lane(y int, v Verdict) {
 	fmt.Fprintf(d, `<path class="rule" d="M%d %dH%d"/>`+"\n", margin, y, labelWidth+columnWidth*len(d.columns))
 	d.text(margin, y+34, "name", string(v.Mode))
-	word, class := "works", "good"
+	word, class := "cell.works", "good"
 	if !v.Works {
-		word, class = "fails", "bad"
+		word, class = "cell.fails", "bad"
 	}
-	d.text(margin, y+52, class, word)
+	d.text(margin, y+52, class, d.say(word))
 	o := v.outcome
 	client, server := d.r.net.Session.From, o.link.at.Name
 	if o.said != nil {
@@ -234,7 +237,7 @@ func (d *drawing) lane(y int, v Verdict) {
 		}
 		label := verb + " " + v.Said
 		if v.Heard != v.Said {
-			label += ", heard as " + v.Heard
+			label = d.say("draw.heard", "said", label, "heard", v.Heard)
 		}
 		class := "control"
 		if v.Seen == SeenStall || v.Seen == SeenIllegal {
@@ -249,13 +252,13 @@ func (d *drawing) lane(y int, v Verdict) {
 	switch {
 	case v.Seen == SeenStall || v.Seen == SeenIllegal || v.Seen == SeenFamily:
 	case v.Seen == SeenNo226:
-		d.path(v.Path, last, "fails", "226, after the transfer")
+		d.path(v.Path, last, "fails", d.say("draw.226"))
 	case v.Works:
-		d.path(v.Path, last, "works", "data connection to "+v.To)
+		d.path(v.Path, last, "works", d.say("draw.data", "to", v.To))
 	default:
-		label := "data connection to " + v.To
+		label := d.say("draw.data", "to", v.To)
 		if o.control {
-			label = "control connection to " + o.dialled.String()
+			label = d.say("draw.control", "to", o.dialled)
 		}
 		if len(v.Answer) == 0 {
 			d.path(v.Path, last, "fails", label)
@@ -265,7 +268,8 @@ func (d *drawing) lane(y int, v Verdict) {
 		d.path(v.Answer, last+26, "strays", "")
 	}
 	if !v.Works {
-		d.text(labelWidth+columnWidth/2-boxWidth/2, y+124, "small bad", fmt.Sprintf("%s at %s: %s. %s", v.Cause, v.Hop, v.Seen, v.Seen.Text()))
+		d.text(labelWidth+columnWidth/2-boxWidth/2, y+124, "small bad", words.Sentences(d.r.lang,
+			words.Say("draw.at", "cause", v.Cause, "hop", v.Hop, "seen", words.Say("label."+string(v.Seen))), v.Seen.phrase()))
 	}
 }
 
@@ -295,10 +299,10 @@ func (d *drawing) path(steps []Step, y int, class, label string) {
 		for _, now := range []struct {
 			word string
 			addr netip.AddrPort
-		}{{"now from ", s.NowFrom}, {"now to ", s.NowTo}} {
+		}{{"draw.now-from", s.NowFrom}, {"draw.now-to", s.NowTo}} {
 			if now.addr.IsValid() {
 				below += 15
-				d.text(d.at(s.Node), below, "small middle halo", now.word+now.addr.String())
+				d.text(d.at(s.Node), below, "small middle halo", d.say(now.word, "address", now.addr))
 			}
 		}
 		if below > y {
