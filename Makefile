@@ -1,7 +1,7 @@
 # make help shows what there is.
 
 GO       ?= go
-FUZZTIME ?= 2s
+FUZZTIME ?= 1s
 PREFIX   ?= /usr/local
 SYSTEMS  := linux darwin windows freebsd
 TOOL     := $(GO) tool -modfile=tools/go.mod
@@ -69,7 +69,7 @@ imports: # what ftpserver alone links
 		| grep -vE '^(golang\.org/x/sys/|towpath/(ftp|ftp/listing|ftpserver|storage|internal/(records|transcript))$$)' | sort -u); \
 		[ -z "$$extra" ] || { echo "ftpserver links what it should not:"; echo "$$extra"; exit 1; }
 
-fuzz: ## each fuzz target for FUZZTIME (2s)
+fuzz: ## each fuzz target for FUZZTIME (1s)
 	$(call say,fuzz targets)
 	@$(GO) -C tools run ./fuzz -dir .. -time $(FUZZTIME)
 

