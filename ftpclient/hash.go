@@ -55,19 +55,29 @@ func (c *Client) Compare(ctx context.Context, name string, r io.Reader) error {
 	return about("compare", name, err)
 }
 
+// Digest returns the best algorithm that the server knows too, for [Client.Hash],
+// and a hash of it to begin with here. If there is none it gives ErrUnsupported.
+func (c *Client) Digest() (algorithm string, h hash.Hash, err error) {
+	s := c.session.Load()
+	for _, a := range algorithms {
+		if s.hashes(a.name) || s.features.Has(a.verb) {
+			return a.name, a.make(), nil
+		}
+	}
+	return "", nil, fmt.Errorf("digest: %w", ErrUnsupported)
+}
+
 // newDigest begins a digest of the best kind that the server knows too.
 func (c *Client) newDigest(ctx context.Context) (*digest, error) {
-	s, err := c.take(ctx, nil)
-	if err != nil {
+	if _, err := c.take(ctx, nil); err != nil {
 		return nil, err
 	}
 	defer c.give()
-	for _, a := range algorithms {
-		if s.hashes(a.name) || s.features.Has(a.verb) {
-			return &digest{c: c, name: a.name, h: a.make()}, nil
-		}
+	name, h, err := c.Digest()
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("digest: %w", ErrUnsupported)
+	return &digest{c: c, name: name, h: h}, nil
 }
 
 // hashes tells whether HASH knows an algorithm: "SHA-256*;SHA-1".

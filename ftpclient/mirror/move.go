@@ -2,18 +2,12 @@ package mirror
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"towpath/ftp"
 	"towpath/ftpclient"
@@ -145,41 +139,13 @@ func (s *server) begun(ctx context.Context, c *ftpclient.Client, t *task, name s
 	return size
 }
 
-// digests in the order in which they are preferred.
-var digests = []struct {
-	name, verb string
-	make       func() hash.Hash
-}{
-	{"SHA-256", "XSHA256", sha256.New},
-	{"SHA-512", "XSHA512", sha512.New},
-	{"SHA-1", "XSHA1", sha1.New},
-	{"MD5", "XMD5", md5.New},
-	{"CRC32", "XCRC", func() hash.Hash { return crc32.NewIEEE() }},
-}
-
-// digestOf returns the best algorithm that a server has.
-func digestOf(f ftp.Features) (name string, h func() hash.Hash, ok bool) {
-	for _, d := range digests {
-		for offered := range strings.SplitSeq(f.Param("HASH"), ";") {
-			if strings.EqualFold(strings.TrimSuffix(offered, "*"), d.name) {
-				return d.name, d.make, true
-			}
-		}
-		if f.Has(d.verb) {
-			return d.name, d.make, true
-		}
-	}
-	return "", nil, false
-}
-
 // digest asks for that of a file below the top.
 func (s *server) digest(ctx context.Context, p string) (h hash.Hash, sum []byte, err error) {
 	err = s.with(ctx, func(c *ftpclient.Client, _ bool) error {
-		name, make, ok := digestOf(c.Features())
-		if !ok {
-			return fmt.Errorf("digest: %w", ftpclient.ErrUnsupported)
+		var name string
+		if name, h, err = c.Digest(); err != nil {
+			return err
 		}
-		h = make()
 		sum, err = c.Hash(ctx, s.at(p), name)
 		return err
 	})

@@ -152,8 +152,8 @@ func (r *run) check() error {
 		return nil
 	}
 	return r.server.with(r.ctx, func(c *ftpclient.Client, _ bool) error {
-		if _, _, ok := digestOf(c.Features()); !ok {
-			return fmt.Errorf("files cannot be compared by digests: %w", ftpclient.ErrUnsupported)
+		if _, _, err := c.Digest(); err != nil {
+			return fmt.Errorf("files cannot be compared: %w", err)
 		}
 		return nil
 	})
