@@ -18,21 +18,29 @@ import (
 	"towpath/topology"
 )
 
+// forbids is why the kernel lets us build nothing.
+var forbids error
+
 func TestMain(m *testing.M) {
 	code, entered, err := Enter()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "SKIP: no lab:", err)
-		os.Exit(0)
-	}
-	if entered {
+	if forbids = err; entered || err != nil {
 		code = m.Run()
 	}
 	os.Exit(code)
 }
 
+// begin begins a test that builds something.
+func begin(t *testing.T) {
+	t.Helper()
+	if forbids != nil {
+		t.Skip(forbids)
+	}
+	t.Parallel()
+}
+
 // Every network of the catalogue can be built.
 func TestBuild(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	for _, n := range topology.Catalogue() {
 		w, err := build(n)
 		if err != nil {
@@ -80,7 +88,7 @@ func compare(t *testing.T, l *Lab, names ...string) []Result {
 
 // What is predicted is what happens: one network of each kind.
 func TestCases(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	compare(t, &Lab{}, "client-inside", "client-inside-strict-alg-tls", "client-inside-split", "client-inside-in-turn",
 		"server-inside-stateful", "server-inside-no-source-nat-alg", "server-inside-range-small", "server-inside-clear-again",
 		"hairpin-published", "balancer", "ipv6-strict-alg")
@@ -88,7 +96,7 @@ func TestCases(t *testing.T) {
 
 // A NAT with a short memory takes the 226 away, and a NOOP now and then saves it.
 func TestLost226(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	for _, r := range compare(t, &Lab{}, "client-inside-forgetful", "client-inside-kept-alive") {
 		if !strings.HasPrefix(string(r.Mode), "P") && r.Mode != doctor.EPSV || r.Mode == doctor.PORT {
 			continue
@@ -101,7 +109,7 @@ func TestLost226(t *testing.T) {
 
 // Servers and clients of others, where they are installed.
 func TestStrangers(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	unpacked, err := filepath.Abs("../.peers/usr/sbin")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +137,7 @@ func TestStrangers(t *testing.T) {
 
 // The recordings are there, one for each machine, and the page shows each case.
 func TestReport(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	dir := t.TempDir()
 	l := &Lab{Captures: filepath.Join(dir, "captures")}
 	r := NewReport(l, compare(t, l, "server-inside-stateful", "client-inside-gateway"))
@@ -177,7 +185,7 @@ func TestReport(t *testing.T) {
 
 // Scratch files lie in memory, where nobody outside sees them.
 func TestScratch(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(scratch(), &fs); err != nil {
 		t.Fatal(err)
@@ -219,7 +227,7 @@ func inBrowser(t *testing.T, page string, drawings int) {
 
 // When the lab is killed, nothing is left.
 func TestKilled(t *testing.T) {
-	t.Parallel()
+	begin(t)
 	if os.Getenv("LAB_TEST_WAIT") != "" { // we are the one to be killed
 		n, err := topology.Lookup("server-inside")
 		if err != nil {
