@@ -72,8 +72,13 @@ func parseBookmarks(text []byte) (map[string]bookmark, error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if err := checkBookmark(name, all[name]); err != nil {
+		b := all[name]
+		if err := checkBookmark(name, b); err != nil {
 			return nil, err
+		}
+		if len(b.Flags) == 0 { // "flags = {}" says nothing
+			b.Flags = nil
+			all[name] = b
 		}
 	}
 	return all, nil

@@ -113,6 +113,7 @@ func FuzzBookmarks(f *testing.F) {
 	f.Add("[work]\nurl = 'ftp://a@h/x/'\nflags = { active = 'true', charset = 'latin1' }\n")
 	f.Add("[ftp]\nurl = 'ftp://h'")
 	f.Add("[x]\nurl = 3")
+	f.Add("[x]\nurl = 'ftp://h'\nflags = {}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		all, err := parseBookmarks([]byte(text))
 		if err != nil {
