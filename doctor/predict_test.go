@@ -94,51 +94,38 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// The cases that were measured beside the matrix, by their names in the
-// catalogue.
+// TestFurtherCases holds predictions against what was measured beside the
+// matrix, by the names of the networks in the catalogue.
 func TestFurtherCases(t *testing.T) {
 	t.Parallel()
-	ok := doctor.Seen("")
-	for _, tt := range []struct {
-		network string
-		client  topology.ClientKind
-		mode    doctor.Mode
-		want    doctor.Seen
-	}{
-		{"client-inside-foreign", "", doctor.PORT, doctor.SeenLate425},
-		{"server-inside-no-source-nat", "", doctor.PORT, doctor.SeenLate425},
-		{"server-inside-no-source-nat-alg", "", doctor.PORT, ok},
-		{"server-inside-published", "", doctor.PASV, ok},
-		{"server-inside-published", "", doctor.EPSV, ok},
-		{"server-inside-published-tls", "", doctor.PASV, ok},
-		{"server-inside-published-tls", "", doctor.EPSV, ok},
-		{"server-inside-published-alg", "", doctor.PASV, ok},
-		{"server-inside-published-alg", "", doctor.EPSV, ok},
-		{"server-inside-external-alg", "", doctor.PASV, doctor.SeenTimeout},
-		{"server-inside-external-alg", "", doctor.EPSV, ok},
-		{"client-inside-other-port", "", doctor.PORT, doctor.SeenIllegal},
-		{"server-inside-other-port", "", doctor.PASV, doctor.SeenTimeout},
-		{"client-inside-two-addresses", "", doctor.EPSV, doctor.SeenStranger},
-		{"client-inside-forgetful", "", doctor.PASV, doctor.SeenNo226},
-		{"client-inside-forgetful-alg", "", doctor.PASV, doctor.SeenNo226},
-		{"client-inside-kept-alive", "", doctor.PASV, ok},
-		{"client-inside-clear-again", "", doctor.PASV, ok},
-		{"server-inside-clear-again", "", doctor.PASV, ok},
-		{"server-inside-clear-again", "", doctor.EPSV, ok},
-		{"server-inside-clear-again-no-alg", topology.Curl, doctor.PASV, doctor.SeenTimeout},
-		{"server-guarded-reject", "", doctor.PASV, doctor.SeenRefused},
-		{"server-inside-icmp", "", doctor.PASV, doctor.SeenUnreachable},
-		{"client-inside-split", "", doctor.PORT, doctor.SeenStall},
-		{"server-inside-joined", "", doctor.EPSV, doctor.SeenTimeout},
-	} {
-		n, err := topology.Lookup(tt.network)
+	f, err := os.Open("testdata/further.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows := 0
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		row := strings.SplitN(lines.Text(), " ", 4) // what is seen is in words
+		if len(row) != 4 || row[0] == "#" {
+			continue
+		}
+		rows++
+		n, err := topology.Lookup(row[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.Node(n.Session.From).Client.Kind = tt.client
-		if v := doctor.PredictMode(n, tt.mode); v.Seen != tt.want || v.Works != (tt.want == ok) {
-			t.Errorf("%s %s: works %v, seen %q, want %q: %s", tt.network, tt.mode, v.Works, v.Seen, tt.want, v.Why)
+		n.Node(n.Session.From).Client.Kind = topology.ClientKind(row[1])
+		v := doctor.PredictMode(n, doctor.Mode(row[2]))
+		seen := string(v.Seen)
+		if v.Works {
+			seen = "ok"
 		}
+		if seen != row[3] {
+			t.Errorf("%s: %s: %s", lines.Text(), seen, v.Why)
+		}
+	}
+	if rows != 25 {
+		t.Errorf("%d rows, want 25", rows)
 	}
 }
 
