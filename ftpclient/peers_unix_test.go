@@ -16,6 +16,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ type stranger struct {
 	port      int
 	cert, key string // files
 	binary    string
-	programs  string // what was unpacked and not installed
+	programs  string // what was unpacked and not installed, for all of them
 }
 
 // write puts a file into dir.
@@ -78,16 +79,29 @@ func runner(t *testing.T) *user.User {
 // unpacked is where tools/peers.sh unpacks servers and their libraries.
 const unpacked = "../.peers"
 
+// programs is a copy of what was unpacked, "" if nothing was: nobody may not
+// look into root's home, where the tree may lie. [TestMain] removes it.
+var programs = sync.OnceValues(func() (string, error) {
+	if !hasFile(unpacked) {
+		return "", nil
+	}
+	dir, err := os.MkdirTemp("", "ftpclient-programs")
+	if err != nil {
+		return "", err
+	}
+	copied = dir
+	return dir, errors.Join(os.Chmod(dir, 0o755), os.CopyFS(dir, os.DirFS(unpacked)))
+})
+
+var copied string // by programs
+
 // find looks for a program where Debian puts servers, in what tools/peers.sh
 // has unpacked, which is below s.programs then, and in PATH.
 func (s *stranger) find(t *testing.T, name string) string {
 	t.Helper()
-	if s.programs == "" && hasFile(unpacked) {
-		s.programs = filepath.Join(s.dir, "programs")
-		// A copy, since nobody may not look into root's home, where the tree may lie.
-		if err := os.CopyFS(s.programs, os.DirFS(unpacked)); err != nil {
-			t.Fatal(err)
-		}
+	var err error
+	if s.programs, err = programs(); err != nil {
+		t.Fatal(err)
 	}
 	for _, at := range []string{
 		"/usr/bin/" + name, "/usr/sbin/" + name,
