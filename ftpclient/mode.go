@@ -164,6 +164,7 @@ type dataConn struct {
 	tls     *tls.Conn // nil in clear text
 	conn    net.Conn  // the one of the two that is spoken
 	beneath *beneath
+	tunnel  bool // a proxy lies between
 
 	mu    sync.Mutex
 	ended bool // interrupted: deadlines move no more
@@ -219,6 +220,7 @@ type announcement struct {
 	s       *session
 	attempt Attempt
 	conn    net.Conn     // passive: open already
+	tunnel  bool         // conn, or what is accepted, is that to a proxy
 	listen  net.Listener // active
 }
 
@@ -320,7 +322,7 @@ func (n *announcement) passive(ctx context.Context) error {
 		err = &lateError{s.set.DataTimeout, err}
 	}
 	if t, ok := n.conn.(Tunnel); ok {
-		n.conn = t.NetConn()
+		n.conn, n.tunnel = t.NetConn(), true
 	}
 	return err
 }
@@ -410,7 +412,7 @@ func (n *announcement) connect(ctx context.Context, a *answer) (*dataConn, error
 		}
 		n.conn = c
 	}
-	d := &dataConn{tcp: n.conn, conn: n.conn}
+	d := &dataConn{tcp: n.conn, conn: n.conn, tunnel: n.tunnel}
 	n.conn = nil
 	return d, nil
 }
@@ -460,7 +462,7 @@ func (n *announcement) accept(ctx context.Context, a *answer) (net.Conn, error) 
 		}
 		var from netip.Addr
 		if t, ok := c.(Tunnel); ok {
-			from, c = t.Peer(), t.NetConn()
+			from, c, n.tunnel = t.Peer(), t.NetConn(), true
 		} else {
 			from = c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		}

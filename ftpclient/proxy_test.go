@@ -28,11 +28,17 @@ import (
 // relay is a proxy for tests, of SOCKS5 or, with web, of HTTP CONNECT. It writes
 // down what it was asked for.
 type relay struct {
-	t     *testing.T
-	addr  string
-	web   bool
+	t    *testing.T
+	addr string
+	web  bool
+	// hasty takes a connection that is closed by half for closed, and what it
+	// has not passed on by then is lost.
+	hasty bool
 	login string     // "user:password", "" for none
 	names netip.Addr // where every name leads
+	// out is from where it dials, and where it takes connections. Default:
+	// any, and an address of which it says nothing but "here".
+	out netip.Addr
 	// from is told as who has connected to a BIND, in place of the truth.
 	from netip.Addr
 
@@ -92,11 +98,22 @@ func (r *relay) dial(target string) (net.Conn, error) {
 	if _, err := netip.ParseAddr(host); err != nil {
 		host = r.names.String()
 	}
-	return net.Dial("tcp", net.JoinHostPort(host, port))
+	d := net.Dialer{}
+	if r.out.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.out, 0))
+	}
+	return d.Dial("tcp", net.JoinHostPort(host, port))
 }
 
 // join carries bytes both ways until both are at their end.
-func join(a, b net.Conn) {
+func (r *relay) join(a, b net.Conn) {
+	if r.hasty {
+		go func() { _, _ = io.Copy(a, b); _ = a.Close() }()
+		_, _ = io.Copy(b, a)
+		_ = b.(*net.TCPConn).SetLinger(0)
+		_ = b.Close()
+		return
+	}
 	var both sync.WaitGroup
 	for _, d := range [][2]net.Conn{{a, b}, {b, a}} {
 		both.Go(func() {
@@ -127,7 +144,7 @@ func (r *relay) serveHTTP(c net.Conn) {
 	}
 	defer far.Close()
 	_, _ = io.WriteString(c, "HTTP/1.1 200 Go on\r\nVia: relay\r\n\r\n")
-	join(c, far)
+	r.join(c, far)
 }
 
 func (r *relay) serveSOCKS(c net.Conn) {
@@ -176,18 +193,22 @@ func (r *relay) serveSOCKS(c net.Conn) {
 		}
 		defer far.Close()
 		say(0, netip.MustParseAddrPort("0.0.0.0:0"))
-		join(c, far)
+		r.join(c, far)
 		return
 	}
 	r.note("BIND", target)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	where, here := "127.0.0.1", netip.IPv4Unspecified()
+	if r.out.IsValid() {
+		where, here = r.out.String(), r.out
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(where, "0"))
 	if err != nil {
 		r.t.Error(err)
 		return
 	}
 	defer l.Close()
 	at := l.Addr().(*net.TCPAddr).AddrPort()
-	say(0, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port())) // "here"
+	say(0, netip.AddrPortFrom(here, at.Port()))
 	far, err := l.Accept()
 	if err != nil {
 		return
@@ -198,7 +219,7 @@ func (r *relay) serveSOCKS(c net.Conn) {
 		from = netip.AddrPortFrom(r.from, from.Port())
 	}
 	say(0, from)
-	join(c, far)
+	r.join(c, far)
 }
 
 // through dials by a proxy as its URL names it.
@@ -271,6 +292,21 @@ func TestProxies(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestHastyProxy: the end of an upload over TLS is said by TLS, and by TCP only
+// when the server has heard it. microsocks and tinyproxy do not know half an end.
+func TestHastyProxy(t *testing.T) {
+	t.Parallel()
+	big := noise(4 << 20)
+	s := ftptest.Serve(t, nil, ftptest.TLS)
+	for _, scheme := range []string{"socks5", "http"} {
+		r := (&relay{web: scheme == "http", hasty: true}).start(t)
+		c := login(t, s.Addr, explicit, through(t, scheme+"://"+r.addr))
+		if n, err := c.Put(testContext(t), scheme, bytes.NewReader(big)); err != nil || n != int64(len(big)) || s.File(scheme) != string(big) {
+			t.Errorf("%s: put %d bytes, %v", scheme, n, err)
 		}
 	}
 }

@@ -481,12 +481,27 @@ func (t *transfer) end(ctx context.Context) error {
 	if d.tls != nil {
 		err = d.tls.CloseWrite()
 	}
+	buf := make([]byte, 512)
+	if d.tunnel && d.tls != nil && err == nil {
+		// microsocks and tinyproxy take what is closed by half for closed, and
+		// reset the server's end of it if tickets lie unread there. The server
+		// needs no more than what TLS has said.
+		for err == nil {
+			d.arm(t.s.set.StallTimeout)
+			_, err = d.conn.Read(buf)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			err = nil // it waits for TCP to say it too
+		}
+	}
+	if err == io.EOF {
+		return d.tcp.Close()
+	}
 	if c, ok := d.wire().(interface{ CloseWrite() error }); ok && err == nil {
 		err = c.CloseWrite()
 	} else if !ok { // a proxy's connection that cannot be closed by half
 		return errors.Join(err, d.conn.Close())
 	}
-	buf := make([]byte, 512)
 	for err == nil {
 		// The server answers when it has all, and some close only behind that.
 		d.arm(t.s.set.StallTimeout)

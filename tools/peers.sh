@@ -39,19 +39,25 @@ fish             fish             completion in fish
 # A compiler needs the headers of the C library too, and modules come over TLS.
 beside='libc6-dev ca-certificates'
 
-# Servers that the client is tested against, and their packages.
+# Servers and proxies that the client is tested against, and their packages.
 servers='
 vsftpd              vsftpd
 proftpd             proftpd-core proftpd-mod-crypto
+proftpd:mod_proxy   proftpd-mod-proxy
 pure-ftpd           pure-ftpd
 python3:pyftpdlib   python3-pyftpdlib python3-openssl
+microsocks          microsocks
+danted              dante-server
+tinyproxy           tinyproxy-bin
 '
 
 present() {
 	case $1 in
 	perl:*) perl -M"${1#perl:}" -e1 2>/dev/null ;;
 	python3:*) PYTHONPATH=.peers/usr/lib/python3/dist-packages /usr/bin/python3 -W ignore -c "import ${1#python3:}" 2>/dev/null ;;
-	vsftpd | proftpd | pure-ftpd) PATH=$PATH:/usr/sbin:.peers/usr/sbin command -v "$1" >/dev/null 2>&1 ;;
+	proftpd:*) ls /usr/lib/proftpd/"${1#*:}".so .peers/usr/lib/proftpd/"${1#*:}".so 2>/dev/null | grep -q . ;;
+	vsftpd | proftpd | pure-ftpd | microsocks | danted | tinyproxy)
+		PATH=$PATH:/usr/sbin:.peers/usr/sbin:.peers/usr/bin command -v "$1" >/dev/null 2>&1 ;;
 	nft | iptables) PATH=$PATH:/usr/sbin command -v "$1" >/dev/null 2>&1 ;;
 	*) command -v "$1" >/dev/null 2>&1 ;;
 	esac
@@ -132,7 +138,7 @@ install)
 	;;
 show)
 	absent | while read -r program packages; do
-		printf 'missing: %-20s (package %s) for servers that the client meets: its tests are skipped\n' "$program" "$packages"
+		printf 'missing: %-20s (package %s) for servers and proxies that the client meets: its tests are skipped\n' "$program" "$packages"
 	done
 	missing | while read -r program package purpose; do
 		printf 'missing: %-20s (package %s) for %s: its tests are skipped\n' "$program" "$package" "$purpose"

@@ -1,0 +1,192 @@
+//go:build unix
+
+package ftpclient_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"towpath/ftpclient"
+	"towpath/ftpserver"
+	"towpath/ftptest"
+)
+
+// outside is from where the proxies of these tests reach the servers. Those
+// refuse a data connection that comes from another address than the control
+// connection, as one that went past the proxy would.
+const outside = "127.0.0.2"
+
+// conduits are proxies by name, ours and those of others, and the modes to go
+// through them by.
+var conduits = []struct {
+	name  string
+	modes []ftpclient.Mode
+	start func(t *testing.T) func(*ftpclient.Options)
+}{
+	{"SOCKS5", []ftpclient.Mode{ftpclient.EPSV, ftpclient.EPRT}, func(t *testing.T) func(*ftpclient.Options) {
+		return through(t, "socks5://"+(&relay{out: netip.MustParseAddr(outside)}).start(t).addr)
+	}},
+	{"CONNECT", []ftpclient.Mode{ftpclient.EPSV}, func(t *testing.T) func(*ftpclient.Options) {
+		return through(t, "http://"+(&relay{out: netip.MustParseAddr(outside), web: true}).start(t).addr)
+	}},
+	{"microsocks", []ftpclient.Mode{ftpclient.PASV}, func(t *testing.T) func(*ftpclient.Options) {
+		s := host(t, "microsocks", false, func(_ *testing.T, s *stranger) []string {
+			return []string{s.binary, "-i", s.ip, "-p", fmt.Sprint(s.port), "-b", outside, "-u", "alice", "-P", "secret"}
+		})
+		return through(t, "socks5://alice:secret@"+s.addr())
+	}},
+	{"Dante", []ftpclient.Mode{ftpclient.PASV, ftpclient.PORT}, func(t *testing.T) func(*ftpclient.Options) {
+		s := host(t, "danted", false, func(t *testing.T, s *stranger) []string {
+			return []string{s.binary, "-N", "1", "-p", filepath.Join(s.dir, "pid"), "-f", s.write(t, "danted.conf", fmt.Sprintf(`logoutput: stderr
+internal: %s port = %d
+external: %s
+clientmethod: none
+socksmethod: none
+client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
+socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect bind }
+socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: bindreply }
+`, s.ip, s.port, outside))}
+		})
+		return through(t, "socks5://"+s.addr())
+	}},
+	{"tinyproxy", []ftpclient.Mode{ftpclient.PASV}, func(t *testing.T) func(*ftpclient.Options) {
+		s := host(t, "tinyproxy", false, func(t *testing.T, s *stranger) []string {
+			return []string{s.binary, "-d", "-c", s.write(t, "tinyproxy.conf", fmt.Sprintf(`Port %d
+Listen %s
+Bind %s
+Timeout 60
+BasicAuth alice secret
+LogLevel Error
+`, s.port, s.ip, outside))}
+		})
+		return through(t, "http://alice:secret@"+s.addr())
+	}},
+	{"mod_proxy", []ftpclient.Mode{ftpclient.EPSV, ftpclient.PORT}, gateOfProFTPD},
+}
+
+// gateOfProFTPD is a proxy that speaks FTP itself, and TLS with its clients.
+func gateOfProFTPD(t *testing.T) func(*ftpclient.Options) {
+	s := host(t, "proftpd", false, func(t *testing.T, s *stranger) []string {
+		me := runner(t)
+		group, err := user.LookupGroupId(me.Gid)
+		if err != nil {
+			t.Skip(err)
+		}
+		modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd")
+		for _, m := range []string{"mod_tls", "mod_proxy"} {
+			if !hasFile(filepath.Join(modules, m+".so")) {
+				t.Skipf("%s has no %s.so (as root on Debian: tools/peers.sh install)", modules, m)
+			}
+		}
+		if err := os.Mkdir(filepath.Join(s.dir, "tables"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", fmt.Sprintf(`ModulePath %s
+LoadModule mod_tls.c
+LoadModule mod_proxy.c
+ServerType standalone
+ServerName gate
+Port %d
+DefaultAddress %s
+UseIPv6 off
+UseReverseDNS off
+PidFile %s/pid
+ScoreboardFile none
+DelayEngine off
+SystemLog none
+TransferLog none
+WtmpLog off
+User %s
+Group %s
+AuthOrder mod_auth_file.c
+RequireValidShell off
+TLSEngine on
+TLSProtocol TLSv1.2 TLSv1.3
+TLSRSACertificateFile %s
+TLSRSACertificateKeyFile %s
+TLSVerifyClient off
+ProxyEngine on
+ProxyRole forward
+ProxyForwardMethod user@host
+ProxySourceAddress %s
+ProxyTables %s/tables
+ProxyTLSEngine off
+<Class all>
+  From 127.0.0.0/8
+  ProxyForwardEnabled on
+</Class>
+`, modules, s.port, s.ip, s.dir, me.Username, group.Name, s.cert, s.key, outside, s.dir))}
+	})
+	return func(o *ftpclient.Options) { o.Gate = &ftpclient.Gate{Addr: s.addr()} }
+}
+
+// TestProxiesStrangers reaches the servers of others, and ours, through each
+// proxy, in passive mode and where it can take connections in active mode, in
+// clear text and over TLS.
+func TestProxiesStrangers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", net.JoinHostPort(outside, "0"))
+	if err != nil {
+		t.Skipf("the proxies need another address of this machine: %v", err)
+	}
+	_ = l.Close()
+	for _, peer := range strangers {
+		t.Run(peer.name, func(t *testing.T) {
+			t.Parallel()
+			s := host(t, peer.program, peer.asRoot, peer.command)
+			throughAll(t, s.addr(), encounter{user: peer.user, password: peer.password, resumes: peer.resumes})
+		})
+	}
+	t.Run("Towpath", func(t *testing.T) {
+		t.Parallel()
+		s := ftptest.Serve(t, nil, ftptest.TLS, func(o *ftpserver.Options) { o.Binding = ftpserver.BindRequire })
+		throughAll(t, s.Addr, encounter{user: ftptest.User, password: ftptest.Password, resumes: true})
+	})
+}
+
+// throughAll moves a file both ways through every proxy.
+func throughAll(t *testing.T, addr string, e encounter) {
+	as := func(o *ftpclient.Options) { o.User, o.Password = e.user, e.password }
+	first := login(t, addr, as)
+	hasTLS := strings.Contains(first.Features().Param("AUTH"), "TLS")
+	_ = first.Close() // never fails
+	data := noise(200_000)
+	for _, conduit := range conduits {
+		t.Run(conduit.name, func(t *testing.T) {
+			way := conduit.start(t)
+			for _, m := range conduit.modes {
+				for name, security := range map[string]ftpclient.Security{"clear": ftpclient.Plain, "TLS": ftpclient.Explicit} {
+					t.Run(m.String()+" "+name, func(t *testing.T) {
+						if security != ftpclient.Plain && !hasTLS {
+							t.Skip("this server runs without TLS here")
+						}
+						c := login(t, addr, as, mode(m), way, told(t), func(o *ftpclient.Options) { o.TLS = security })
+						file := strings.Join([]string{conduit.name, m.String(), name}, "-")
+						ctx := testContext(t)
+						if n, err := c.Put(ctx, file, bytes.NewReader(data)); err != nil || n != int64(len(data)) {
+							t.Fatalf("put %d bytes, %v", n, err)
+						}
+						names, err := c.Names(ctx, "")
+						if err = errors.Join(err, holds(ctx, c, file, data)); err != nil || !slices.Contains(names, file) {
+							t.Errorf("names are %q, %v", names, err)
+						}
+						for _, a := range c.Attempts() {
+							if a.Err != nil || e.resumes && security != ftpclient.Plain && !a.Resumed {
+								t.Errorf("%v, resumed %v", a, a.Resumed)
+							}
+						}
+					})
+				}
+			}
+		})
+	}
+}
