@@ -2,12 +2,13 @@ package lab
 
 import (
 	"fmt"
-	"html"
+	"html/template"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	draw "towpath/internal/ladder"
 	"towpath/topology"
 )
 
@@ -118,65 +119,37 @@ func spell(s sighting, control bool) (text, kind string) {
 	return "", ""
 }
 
-// The measures of a ladder.
-const (
-	columnWidth = 250
-	timeWidth   = 70
-	rungHeight  = 30
-	headHeight  = 40
-)
-
-// drawLadder draws rungs as SVG: a column for each machine, in the order in
-// which the first packets met them.
-func drawLadder(rungs []rung, n *topology.Network) string {
-	columns := []string{n.Session.From}
+// drawLadder draws rungs: a column for each machine, in the order in which the
+// first packets met them.
+func drawLadder(rungs []rung, n *topology.Network) template.HTML {
+	names := []string{n.Session.From}
 	for _, r := range rungs {
 		for _, name := range r.path {
-			if !slices.Contains(columns, name) {
-				columns = append(columns, name)
+			if !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
 	}
 	// Servers stand at the far end.
-	slices.SortStableFunc(columns, func(a, b string) int { return rank(n, a) - rank(n, b) })
-	x := func(name string) int { return timeWidth + columnWidth/2 + columnWidth*slices.Index(columns, name) }
-	width, height := timeWidth+columnWidth*len(columns), headHeight+rungHeight*len(rungs)+10
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">`+"\n", width, height, width, height)
-	for _, c := range columns {
-		fmt.Fprintf(&b, `<text x="%d" y="20" text-anchor="middle" font-weight="600">%s</text><path class="life" d="M%d 30V%d"/>`+"\n", x(c), html.EscapeString(c), x(c), height)
+	slices.SortStableFunc(names, func(a, b string) int { return rank(n, a) - rank(n, b) })
+	var d draw.Drawing
+	for _, name := range names {
+		d.Columns = append(d.Columns, draw.Column{Title: name})
 	}
-	for i, r := range rungs {
-		y := headHeight + rungHeight*i + 20
-		class := "control"
+	for _, r := range rungs {
+		to := draw.Rung{Mark: fmt.Sprintf("%.3f s", r.at.Seconds()), Text: r.text, Became: r.became, Lost: r.lost}
 		if r.data {
-			class = "data"
+			to.Kind = draw.Data
+		}
+		for _, name := range r.path {
+			to.Path = append(to.Path, slices.Index(names, name))
 		}
 		if r.lost {
-			class = "lost"
+			to.Text += "  (ends at " + r.path[len(r.path)-1] + ")"
 		}
-		fmt.Fprintf(&b, `<text x="4" y="%d" class="time">%.3f s</text>`+"\n", y, r.at.Seconds())
-		left := x(r.path[0])
-		for k := 1; k < len(r.path); k++ {
-			from, to := x(r.path[k-1]), x(r.path[k])
-			left = min(left, to)
-			fmt.Fprintf(&b, `<path class="%s" d="M%d %dH%d" marker-end="url(#%s)"/>`+"\n", class, from, y, to, class)
-		}
-		end := x(r.path[len(r.path)-1])
-		if r.lost {
-			fmt.Fprintf(&b, `<path class="lost" d="M%d %dl10 10m0 -10l-10 10"/>`+"\n", end-5, y-5)
-		}
-		text := r.text
-		if r.became != "" {
-			text += "  →  " + r.became
-		}
-		if r.lost {
-			text += "  (ends at " + r.path[len(r.path)-1] + ")"
-		}
-		fmt.Fprintf(&b, `<text class="%s-text" x="%d" y="%d">%s</text>`+"\n", class, left+6, y-4, html.EscapeString(clip(text, 110)))
+		d.Rungs = append(d.Rungs, to)
 	}
-	b.WriteString("</svg>\n")
-	return b.String()
+	return d.SVG()
 }
 
 // rank puts clients left, routers in the middle, servers right.
@@ -189,11 +162,4 @@ func rank(n *topology.Network, name string) int {
 		return 2
 	}
 	return 1
-}
-
-func clip(s string, length int) string {
-	if r := []rune(s); len(r) > length {
-		return string(r[:length-1]) + "…"
-	}
-	return s
 }

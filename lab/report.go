@@ -13,6 +13,7 @@ import (
 
 	"towpath/doctor"
 	"towpath/internal/columns"
+	draw "towpath/internal/ladder"
 	"towpath/internal/words"
 	"towpath/topology"
 )
@@ -161,7 +162,7 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 		s.Told = words.Say("lab.told", "predicted", s.Predicted, "observed", s.Observed).In(r.lang)
 		s.Why = doctor.NewReport(c.net, []doctor.Verdict{c.Predicted}).In(r.lang).Cases[0].Why
 		if c.Skipped == "" {
-			s.Ladder = template.HTML(drawLadder(ladder(c.Observed.sightings, c.net), c.net)) // ours, its words escaped
+			s.Ladder = drawLadder(ladder(c.Observed.sightings, c.net), c.net)
 		}
 		if c.Observed.Captures != "" {
 			entries, err := os.ReadDir(c.Observed.Captures)
@@ -178,7 +179,7 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 		}
 		cases = append(cases, s)
 	}
-	return page.Execute(w, map[string]any{"Lang": r.lang.String(), "Verdict": r.Verdict(), "Cases": cases, "Say": r.say})
+	return page.Execute(w, map[string]any{"Lang": r.lang.String(), "Verdict": r.Verdict(), "Cases": cases, "Say": r.say, "Style": draw.Style, "Markers": draw.Markers})
 }
 
 var page = template.Must(template.New("lab").Parse(`<!doctype html>
@@ -193,18 +194,9 @@ th { position: sticky; top: 0; background: #fff; }
 .good { color: #1b6e3c; } .bad { color: #b3261e; font-weight: 600; } .quiet { color: #5b6770; }
 .verdict { font-weight: 600; }
 section { border-top: 1px solid #e4e7eb; margin-top: 1.5rem; } h2 { font-size: 1.1rem; margin-bottom: 0; }
-figure { margin: .5rem 0; overflow-x: auto; } pre { font-size: .85rem; overflow-x: auto; }
-svg text { font: 12px ui-sans-serif, system-ui, "DejaVu Sans", sans-serif; fill: #3b4754; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
-svg .time { fill: #7b8794; } svg .lost-text { fill: #b3261e; } svg .data-text { fill: #1b4f9c; }
-svg path { fill: none; } .life { stroke: #cbd2d9; stroke-dasharray: 3 4; }
-path.control { stroke: #7b8794; stroke-width: 1.5; } path.data { stroke: #1b4f9c; stroke-width: 2; } path.lost { stroke: #b3261e; stroke-width: 2; }
-</style>
-<svg width="0" height="0" style="position:absolute"><defs>
-<marker id="control" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#7b8794"/></marker>
-<marker id="data" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#1b4f9c"/></marker>
-<marker id="lost" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#b3261e"/></marker>
-</defs></svg>
-<h1>{{call .Say "lab.title"}}</h1>
+figure { margin: .5rem 0; } pre { font-size: .85rem; overflow-x: auto; }
+{{.Style}}</style>
+{{.Markers}}<h1>{{call .Say "lab.title"}}</h1>
 <p class="verdict">{{.Verdict}}</p>
 <table>
 <tr><th>{{call .Say "lab.network"}}<th>{{call .Say "head.mode"}}<th>{{call .Say "lab.predicted"}}<th>{{call .Say "lab.observed"}}

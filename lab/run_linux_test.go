@@ -220,7 +220,7 @@ func inBrowser(t *testing.T, page string, drawings int) {
 	if err != nil {
 		t.Fatalf("%s: %v", browser, err)
 	}
-	if got := strings.Count(string(out), "<figure><svg"); got != drawings {
+	if got := strings.Count(string(out), "<figure>"); got != drawings {
 		t.Errorf("the browser shows %d drawings, want %d", got, drawings)
 	}
 }
