@@ -47,7 +47,7 @@ const (
 	Missed       Deaf = "alg-missed"        // the announcement did not begin its segment
 )
 
-// read is what the ALG of m does with an announcement in a packet of a flow. If
+// read is what the kernel's ALG on m does with an announcement in a packet of a flow. If
 // the packet does not go on it returns why.
 func (m *machine) read(f *flow, dir way, says *announcement) reason {
 	if says == nil || m.ALG == nil {
@@ -57,18 +57,14 @@ func (m *machine) read(f *flow, dir way, says *announcement) reason {
 		says.remarks = append(says.remarks, remark{m.Name, d})
 		return ""
 	}
-	gateway := m.ALG.Kind == topology.Gateway
 	own := f.arrives[dir].src.Addr()
 	switch {
+	case m.ALG.Kind == topology.Gateway && (f.ends[forth] || f.ends[back]):
+		return "" // it is an end of this connection, see gateway.go
 	case !m.ALG.Ports.Contains(f.arrives[forth].dst.Port()):
 		return deaf(OtherPort)
-	case !says.clear && !(gateway && m.ALG.TerminateTLS):
+	case !says.clear:
 		return deaf(Blind)
-	case gateway && says.mode.active() && says.addr.Addr() != own:
-		return byGateway
-	case gateway && says.mode == PASV:
-		says.addr = netip.AddrPortFrom(own, says.addr.Port())
-	case gateway:
 	case says.lines == topology.Split || says.lines == topology.BareLF:
 		// nf_conntrack_ftp takes the beginning of an announcement for one that
 		// is cut and drops the segment, again and again.

@@ -70,3 +70,28 @@ func TestLaws(t *testing.T) {
 		}
 	}
 }
+
+// What the helper of the kernel repairs, a gateway in its place repairs too, and
+// it reads what is cut or encrypted besides.
+func TestGatewayForKernel(t *testing.T) {
+	t.Parallel()
+	twins := 0
+	for _, n := range topology.Catalogue() {
+		twin := n.WithGateway()
+		if twin == nil {
+			continue
+		}
+		twins++
+		if err := twin.Validate(); err != nil {
+			t.Error(err)
+		}
+		for _, v := range doctor.Predict(n) {
+			if w := doctor.PredictMode(twin, v.Mode); v.Works && !w.Works {
+				t.Errorf("%s %s works with the kernel's helper, and not with a gateway: %s", n.Name, v.Mode, w.Why)
+			}
+		}
+	}
+	if twins < 15 {
+		t.Errorf("%d networks have a helper, want more", twins)
+	}
+}

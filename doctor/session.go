@@ -32,6 +32,7 @@ const (
 	controlFrom = 40000
 	passiveFrom = 40001
 	activeFrom  = 40002
+	gatewayPort = 40003 // that a gateway listens on
 )
 
 // outcome is what became of one session with one data connection.
@@ -52,8 +53,10 @@ type outcome struct {
 	steps   []Step
 	// told is what the other end heard, said what the first one announced.
 	said, told *announcement
-	// link is the control connection, world what is remembered at the end.
+	// link is the control connection, legs the parts of it between gateways,
+	// world what is remembered at the end.
 	link  attempt
+	legs  []attempt
 	world *world
 	// peer is the address that the data connection came from, for a stranger.
 	peer netip.Addr
@@ -61,32 +64,23 @@ type outcome struct {
 
 // run plays one session, with a data connection that listens on port.
 func run(n *topology.Network, mode Mode, port uint16) *outcome {
-	w := newWorld(n)
-	o := &outcome{world: w, listen: port}
-	client := w.machine(n.Session.From)
+	o := &outcome{world: newWorld(n), listen: port}
+	client := o.world.machine(n.Session.From)
 	to := n.Session.To
-	out, _, _ := client.route(to.Addr())
-	from := netip.AddrPortFrom(client.own(out, to.Addr()), controlFrom)
-	o.link = w.connect(client, from, to, func(m *machine, at netip.AddrPort) bool {
-		return m.Server != nil && at.Port() == m.Server.ControlPort()
-	})
+	o.dial(client)
 	if !o.link.ok {
 		o.control = true
 		o.steps = o.link.steps
 		o.dialled = to
-		o.lost(o.link, false)
+		o.lost(o.link, o.link, len(o.legs) > 1)
 		return o
 	}
 	if mode.family() == 4 && !to.Addr().Is4() {
 		return o.fail(SeenFamily, CauseFamily, client.Name)
 	}
-	if mode.active() {
-		o.active(mode, client, port)
-	} else {
-		o.passive(mode, client, port)
-	}
+	o.transfer(mode, port)
 	if o.works {
-		o.finish(client)
+		o.finish()
 	}
 	return o
 }
@@ -104,52 +98,122 @@ func (o *outcome) fail(s Seen, c Cause, hop string) *outcome {
 	return o
 }
 
-// say carries an announcement to the other end of the control connection, and
-// reports whether it came there.
-func (o *outcome) say(mode Mode, named netip.AddrPort) bool {
-	s := o.world.net.Session
-	said := &announcement{mode: mode, addr: named, clear: !s.TLS || s.ClearAgain, lines: s.Lines}
-	told := *said
-	o.said, o.told = said, &told
-	from, ends := o.world.machine(s.From), o.link.near
+// say carries an announcement over a span to its other end, and reports whether
+// it came there.
+func (o *outcome) say(s span, mode Mode, named netip.AddrPort, blind []remark) (told announcement, ok bool) {
+	session := o.world.net.Session
+	said := announcement{mode: mode, addr: named, clear: !session.TLS || session.ClearAgain, lines: session.Lines}
+	by := s.from
 	if !mode.active() {
-		from, ends = o.link.at, o.link.far.reversed()
+		by = s.at
 	}
-	f := o.world.send(from, packet{kind: segment, tuple: ends, says: o.told})
-	if f.ending == arrived {
-		return true
+	if by.Client == nil && by.Server == nil {
+		said.lines = topology.Whole // as gateways do
 	}
-	o.fate, o.steps = f, f.steps
-	switch f.reason {
-	case byGateway:
-		o.fail(SeenIllegal, CauseMismatch, f.at.Name)
-	case byALG:
-		o.fail(SeenStall, CauseStall, f.at.Name)
-	default:
-		o.fail(SeenStall, CauseForgotten, f.at.Name)
+	told = said
+	told.remarks = slices.Clone(blind)
+	if o.said == nil {
+		o.said, o.told = &said, &told
 	}
-	return false
+	legs := slices.Clone(s.legs)
+	if !mode.active() {
+		slices.Reverse(legs)
+	}
+	for _, l := range legs {
+		from, ends := l.from, l.near
+		if !mode.active() {
+			from, ends = l.at, l.far.reversed()
+		}
+		f := o.world.send(from, packet{kind: segment, tuple: ends, says: &told})
+		if f.ending == arrived {
+			continue
+		}
+		o.fate, o.steps = f, f.steps
+		if f.reason == byALG {
+			o.fail(SeenStall, CauseStall, f.at.Name)
+		} else {
+			o.fail(SeenStall, CauseForgotten, f.at.Name)
+		}
+		return told, false
+	}
+	o.told = &told
+	return told, true
 }
 
-// active is PORT and EPRT: the client listens.
-func (o *outcome) active(mode Mode, client *machine, port uint16) {
-	named := netip.AddrPortFrom(o.link.near.src.Addr(), port)
-	if a := client.Client.External; a.IsValid() {
-		named = netip.AddrPortFrom(a, port)
+// transfer brings about the data connections of a transfer: one for each span,
+// each in the direction that its own announcement says.
+func (o *outcome) transfer(mode Mode, port uint16) {
+	s := o.world.net.Session
+	spans, blind := o.spans(!s.TLS || s.ClearAgain)
+	modes := []Mode{mode}
+	for _, sp := range spans[1:] {
+		modes = append(modes, sp.towards(modes[len(modes)-1]))
 	}
-	if !o.say(mode, named) {
+	// From the one that the client opens on, or up to the one that it takes.
+	var order []int
+	for i := range spans {
+		order = append(order, i)
+	}
+	if mode.active() {
+		slices.Reverse(order)
+	}
+	var way []Step
+	for _, i := range order {
+		at := port
+		if modes[i].active() != mode.active() {
+			at = 0 // the other end chooses: any of its own
+		}
+		if modes[i].active() {
+			o.active(spans[i], modes[i], at, blind)
+		} else {
+			o.passive(spans[i], modes[i], at, blind)
+		}
+		if !o.works {
+			return
+		}
+		way = continued(way, o.steps)
+	}
+	o.steps = way
+}
+
+// lowest is the first port that a listener can choose.
+func lowest(p topology.Ports) uint16 {
+	if len(p) == 0 {
+		return topology.Ephemeral.Low
+	}
+	return p[0].Low
+}
+
+// active is PORT and EPRT: the end of the client listens.
+func (o *outcome) active(s span, mode Mode, port uint16, blind []remark) {
+	o.works = false
+	client, server := s.from, s.at
+	if client.Client == nil {
+		port = gatewayPort
+	} else if port == 0 {
+		port = lowest(client.Client.Active)
+	}
+	named := netip.AddrPortFrom(s.near.src.Addr(), port)
+	if client.Client != nil && client.Client.External.IsValid() {
+		named = netip.AddrPortFrom(client.Client.External, port)
+	}
+	told, ok := o.say(s, mode, named, blind)
+	if !ok {
 		return
 	}
-	server := o.link.at
-	peer, local := o.link.far.src, o.link.far.dst
-	e := expectation(mode, o.told.addr, peer, local)
-	if e.Foreign && !server.Server.AllowForeign {
+	peer, local := s.far.src, s.far.dst
+	e := expectation(mode, told.addr, peer, local)
+	if e.Foreign && (server.Server == nil || !server.Server.AllowForeign) {
 		o.fail(SeenIllegal, CauseMismatch, server.Name)
 		return
 	}
-	src := netip.AddrPortFrom(local.Addr(), server.Server.DataPort)
-	if src.Port() == 0 {
-		src = netip.AddrPortFrom(local.Addr(), activeFrom)
+	src := netip.AddrPortFrom(local.Addr(), activeFrom)
+	if server.Server != nil && server.Server.DataPort != 0 {
+		p := server.Server.DataPort
+		src = netip.AddrPortFrom(local.Addr(), p)
+	}
+	if client.Client == nil {
+		client.awaits = append(client.awaits, pinhole{from: s.near.dst.Addr(), to: named})
 	}
 	o.dialled = e.To
 	t := o.world.connect(server, src, e.To, func(m *machine, at netip.AddrPort) bool {
@@ -157,49 +221,60 @@ func (o *outcome) active(mode Mode, client *machine, port uint16) {
 	})
 	o.fate, o.steps = t.fate, t.steps
 	if !t.ok {
-		o.lost(t, true)
+		o.lost(t, s.attempt, true)
 		return
 	}
 	o.works = true
-	if o.peer = t.far.src.Addr(); client.Client.Wary && o.peer != o.link.near.dst.Addr() {
+	if o.peer = t.far.src.Addr(); client.Client != nil && client.Client.Wary && o.peer != s.near.dst.Addr() {
 		o.fail(SeenWary, CauseStranger, client.Name)
 	}
 }
 
-// passive is PASV and EPSV: the server listens.
-func (o *outcome) passive(mode Mode, client *machine, port uint16) {
-	server := o.link.at
-	peer, local := o.link.far.src, o.link.far.dst
-	named := netip.AddrPortFrom(local.Addr(), port)
-	switch a := server.Server.External; {
+// passive is PASV and EPSV: the end of the server listens.
+func (o *outcome) passive(s span, mode Mode, port uint16, blind []remark) {
+	o.works = false
+	client, server := s.from, s.at
+	peer, local := s.far.src, s.far.dst
+	if server.Server == nil {
+		port = gatewayPort
+	} else if port == 0 {
+		port = lowest(server.Server.Passive)
+	}
+	listen := netip.AddrPortFrom(local.Addr(), port)
+	named := listen
+	switch {
 	case mode == EPSV:
 		named = netip.AddrPortFrom(netip.Addr{}, port)
-	case a.IsValid():
-		named = netip.AddrPortFrom(a, port)
+	case server.Server != nil && server.Server.External.IsValid():
+		named = netip.AddrPortFrom(server.Server.External, port)
 	}
-	if !o.say(mode, named) {
+	told, ok := o.say(s, mode, named, blind)
+	if !ok {
 		return
 	}
-	e := expectation(mode, o.told.addr, o.link.near.src, o.link.near.dst)
+	e := expectation(mode, told.addr, s.near.src, s.near.dst)
 	o.dialled = e.To
-	if client.Client.Kind == topology.Curl {
-		o.dialled = netip.AddrPortFrom(o.link.near.dst.Addr(), e.To.Port())
+	if client.Client == nil || client.Client.Kind == topology.Curl {
+		o.dialled = netip.AddrPortFrom(s.near.dst.Addr(), e.To.Port())
+	}
+	if server.Server == nil {
+		server.awaits = append(server.awaits, pinhole{from: peer.Addr(), to: listen})
 	}
 	out, _, _ := client.route(o.dialled.Addr())
 	from := client.own(out, o.dialled.Addr())
 	if !from.IsValid() {
-		from = o.link.near.src.Addr()
+		from = s.near.src.Addr()
 	}
 	t := o.world.connect(client, netip.AddrPortFrom(from, passiveFrom), o.dialled, func(m *machine, at netip.AddrPort) bool {
-		return m == server && at == netip.AddrPortFrom(local.Addr(), port)
+		return m == server && at == listen
 	})
 	o.fate, o.steps = t.fate, t.steps
 	if !t.ok {
-		o.lost(t, false)
+		o.lost(t, s.attempt, client.Client == nil)
 		return
 	}
 	o.works = true
-	if o.peer = t.far.src.Addr(); o.peer != peer.Addr() && !server.Server.AllowForeign {
+	if o.peer = t.far.src.Addr(); o.peer != peer.Addr() && (server.Server == nil || !server.Server.AllowForeign) {
 		o.fail(SeenStranger, CauseStranger, server.Name)
 	}
 }
@@ -228,23 +303,24 @@ func expectation(mode Mode, named, client, server netip.AddrPort) dialogue.Expec
 }
 
 // lost says what a connection that did not come about looks like. For the data
-// connection of active mode it is the server that sees it, and tells it by 425.
-func (o *outcome) lost(t attempt, server bool) {
+// connection of active mode it is the server that sees it, and tells it by 425;
+// so does a gateway. over is the part of the control connection that announced it.
+func (o *outcome) lost(t, over attempt, server bool) {
 	o.fate = t.fate
 	seen := map[ending]Seen{vanished: SeenTimeout, refused: SeenRefused, unreachable: SeenUnreachable}[t.end]
 	if server {
 		seen = map[ending]Seen{vanished: SeenLate425, refused: SeenEarly425, unreachable: SeenEarly425}[t.end]
 	}
-	o.fail(seen, o.blame(t), t.fate.at.Name)
+	o.fail(seen, o.blame(t, over), t.fate.at.Name)
 }
 
 // blame finds the cause of a connection that did not come about.
-func (o *outcome) blame(t attempt) Cause {
+func (o *outcome) blame(t, over attempt) Cause {
 	f := t.fate
 	switch {
 	case t.strays:
 		return CauseStrays
-	case f.reason == byClosedPort && f.at != o.link.at && f.at.Server != nil:
+	case f.reason == byClosedPort && f.at != over.at && f.at.Server != nil:
 		return CauseOtherServer
 	case (f.reason == byClosedPort || f.out == topology.Self) && f.at.router:
 		return CauseNotForwarded
@@ -252,41 +328,40 @@ func (o *outcome) blame(t attempt) Cause {
 		return CauseClosed
 	case f.reason == byFirewall:
 		return CauseFirewall
-	case !o.control && o.told != nil && o.dialled.Addr() != o.link.near.dst.Addr() && o.dialled.Addr() != o.link.far.src.Addr():
+	case !o.control && o.told != nil && o.dialled.Addr() != over.near.dst.Addr() && o.dialled.Addr() != over.far.src.Addr():
 		return CauseInside
 	}
 	return CauseRoute
 }
 
 // finish lets the transfer take its time, and sends the 226.
-func (o *outcome) finish(client *machine) {
+func (o *outcome) finish() {
 	s := o.world.net.Session
 	for _, m := range o.world.machines {
 		idle := m.Idle
 		if idle == 0 || idle >= s.Transfer || s.KeepAlive > 0 && s.KeepAlive < idle {
 			continue
 		}
-		m.flows = slices.DeleteFunc(m.flows, func(f *flow) bool { return o.isControl(m, f) })
+		m.flows = slices.DeleteFunc(m.flows, isControl)
 	}
-	f := o.world.send(o.link.at, packet{kind: segment, tuple: o.link.far.reversed()})
-	if f.ending == arrived && f.at == client && f.last.tuple == o.link.near.reversed() {
-		return
+	for _, l := range slices.Backward(o.legs) {
+		f := o.world.send(l.at, packet{kind: segment, tuple: l.far.reversed()})
+		if f.ending != arrived || f.at != l.from || f.last.tuple != l.near.reversed() {
+			o.fate, o.steps = f, f.steps
+			o.fail(SeenNo226, CauseForgotten, f.at.Name)
+			return
+		}
 	}
-	o.fate, o.steps = f, f.steps
-	o.fail(SeenNo226, CauseForgotten, f.at.Name)
 }
 
-// isControl says whether a flow is the control connection: it is the one whose
-// ports are those of it on either side.
-func (o *outcome) isControl(m *machine, f *flow) bool {
-	return f == o.controlFlow(m)
-}
+// isControl says whether a flow is a control connection: a gateway has two.
+func isControl(f *flow) bool { return !f.related && f.arrives[forth].src.Port() == controlFrom }
 
 // controlFlow finds what m remembers of the control connection: it was the
 // first that came there.
 func (o *outcome) controlFlow(m *machine) *flow {
 	for _, f := range m.flows {
-		if !f.related && f.arrives[forth].src.Port() == controlFrom {
+		if isControl(f) {
 			return f
 		}
 	}

@@ -19,6 +19,7 @@ type machine struct {
 	*topology.Node
 	router bool
 	flows  []*flow
+	awaits []pinhole   // data connections that a gateway here has announced
 	turns  map[any]int // of rules that take several addresses in turn
 	chosen map[choice]int
 }
@@ -49,6 +50,9 @@ type flow struct {
 	arrives [2]tuple
 	// related is true if a helper has announced it.
 	related bool
+	// ends are the ways whose packets are for this machine, whatever address they
+	// are sent to: a gateway takes the client's in the name of the server.
+	ends [2]bool
 	// expects is the one connection that the helper on this one has announced.
 	expects *pinhole
 }
@@ -123,7 +127,6 @@ const (
 	byHost       reason = "host"      // it is not for this host, and hosts pass nothing on
 	byNeighbour  reason = "neighbour" // nobody on the link has the address
 	byALG        reason = "alg"       // the helper dropped it
-	byGateway    reason = "gateway"   // the gateway answers in the server's place
 	byClosedPort reason = "closed port"
 	byLoop       reason = "loop"
 )
@@ -206,12 +209,17 @@ func (w *world) pass(f *fate, p packet, untracked bool) *port {
 	}
 	var fl *flow
 	var dir way
-	fresh := false
+	fresh, awaited := false, false
 	if m.Stateful() && !untracked {
 		fl, dir = m.lookup(p.tuple)
 		if fl == nil && p.kind.opens() {
 			fl, fresh = m.begin(p.tuple), true
-			if f.in != "" && !fl.translated() {
+			if f.in == "" {
+				fl.ends[back] = true
+			} else if p.kind == syn {
+				fl.ends[forth], awaited = m.takes(p.tuple)
+			}
+			if f.in != "" && !fl.translated() && !fl.ends[forth] {
 				m.forward(fl, f.in)
 			}
 		}
@@ -219,8 +227,8 @@ func (w *world) pass(f *fate, p packet, untracked bool) *port {
 			p.dst = fl.leaves(dir).dst
 		}
 	}
-	known := fl != nil && !fresh && (p.kind != icmp || !m.StrictlyReplies) || fresh && fl.related && !m.StrictlyReplies
-	if m.Has(p.dst.Addr()) {
+	known := fl != nil && !fresh && (p.kind != icmp || !m.StrictlyReplies) || fresh && fl.related && !m.StrictlyReplies || awaited
+	if m.Has(p.dst.Addr()) || f.in != "" && fl != nil && fl.ends[dir] {
 		f.out = topology.Self
 		if f.in != "" && !known {
 			if f.rule = m.filter(p, f.in, f.out); f.rule != topology.Accept {
@@ -432,6 +440,8 @@ func (w *world) neighbour(link string, a netip.Addr) *port {
 // attempt is a TCP connection that was tried.
 type attempt struct {
 	ok bool
+	// from is the machine that opens it.
+	from *machine
 	// end is how it looks to the one that opened it: refused, unreachable, or
 	// vanished for a time-out.
 	end ending
@@ -449,7 +459,7 @@ type attempt struct {
 // connect opens a TCP connection. listens says whether somebody does at an
 // address of a machine.
 func (w *world) connect(m *machine, src, dst netip.AddrPort, listens func(*machine, netip.AddrPort) bool) attempt {
-	t := attempt{near: tuple{src, dst}}
+	t := attempt{from: m, near: tuple{src, dst}}
 	f := w.send(m, packet{kind: syn, tuple: t.near})
 	t.fate, t.at, t.steps, t.far = f, f.at, f.steps, f.last.tuple
 	if f.ending == arrived && !listens(f.at, f.last.dst) {

@@ -25,7 +25,9 @@ func install(c *nftables.Conn, node *topology.Node) {
 	if len(node.Forwards) > 0 {
 		ch := t.chain("forwards", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 		for _, f := range node.Forwards {
-			t.forward(ch, f)
+			if !byGateway(node, f) {
+				t.forward(ch, f)
+			}
 		}
 	}
 	if len(node.Firewall) > 0 || node.StrictlyReplies {
@@ -43,6 +45,11 @@ func install(c *nftables.Conn, node *topology.Node) {
 	if node.ALG != nil && len(node.Forwards)+len(node.SourceNAT) == 0 {
 		t.chain("nothing", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	}
+}
+
+// byGateway says whether a gateway on the node does what a forward says.
+func byGateway(node *topology.Node, f topology.Forward) bool {
+	return node.ALG != nil && node.ALG.Kind == topology.Gateway && len(f.Ports) > 0 && node.ALG.Ports.Contains(f.Ports[0].Low)
 }
 
 type ruleset struct {

@@ -116,7 +116,15 @@ var catalogue = []entry{
 
 	// Gateways that read lines.
 	{"client-inside-gateway", "a gateway in place of the kernel's ALG, announcements over two segments", book(Textbook{NAT: AtClient, Firewall: Strict, ALG: true}, gateway(false), lines(Split))},
+	{"client-inside-gateway-tls", "the client behind source NAT with a gateway that terminates TLS, and a strict firewall", book(Textbook{NAT: AtClient, Firewall: Strict, ALG: true, TLS: true}, gateway(true))},
+	{"client-inside-gateway-blind", "the client behind source NAT with a gateway that lets TLS pass, and a strict firewall", book(Textbook{NAT: AtClient, Firewall: Strict, ALG: true, TLS: true}, gateway(false))},
+	{"server-inside-gateway", "a gateway in place of destination NAT and ALG, announcements behind another line", book(Textbook{NAT: AtServer, Firewall: Strict, ALG: true}, gateway(false), lines(Joined))},
 	{"server-inside-gateway-tls", "a gateway that terminates TLS", book(Textbook{NAT: AtServer, Firewall: Strict, ALG: true, TLS: true}, gateway(true))},
+	{"server-guarded-gateway-passive", "active clients, a server whose firewall lets it connect to nobody: the gateway asks it for passive mode", book(Textbook{NAT: AtClient, Firewall: Strict, At: AtServer}, servedBy("client-router", ServerPassive), openRange)},
+	{"server-guarded-gateway-active", "passive clients, a server whose firewall lets in port 21 only: the gateway asks it for active mode", book(Textbook{NAT: AtClient, Firewall: StatefulFirewall, At: AtServer}, servedBy("client-router", ServerActive))},
+	{"balancer-gateway", "two servers behind one gateway: data goes where its session went", balancerGateway},
+	{"ipv4-client-ipv6-server", "a client that has IPv4 only, a server that has IPv6 only, and a gateway between", func() *Network { return families("192.0.2", "2001:db8:33:") }},
+	{"ipv6-client-ipv4-server", "a client that has IPv6 only, a server that has IPv4 only, and a gateway between", func() *Network { return families("2001:db8:44:", "192.0.2") }},
 
 	// Other houses.
 	{"double-nat", "a home router behind the NAT of the carrier", doubleNAT},
@@ -246,6 +254,40 @@ func gateway(terminate bool) func(*Network) {
 	return func(n *Network) {
 		n.router().ALG = &ALG{Kind: Gateway, Ports: Port(21), TerminateTLS: terminate}
 	}
+}
+
+// servedBy puts a gateway on a router, which asks servers for a mode.
+func servedBy(router string, m ServerMode) func(*Network) {
+	return func(n *Network) {
+		n.Node(router).ALG = &ALG{Kind: Gateway, Ports: Port(21), ServerMode: m}
+	}
+}
+
+// openRange lets a strict firewall before the server pass a range of its ports.
+func openRange(n *Network) {
+	passive(published50000)(n)
+	r := n.Node("server-router")
+	r.Firewall = slices.Insert(r.Firewall, 0, Rule{In: "outside", To: netip.PrefixFrom(serverAddress, 32), Ports: published50000, Do: Accept})
+}
+
+// WithGateway returns the network with a gateway on each router that has the
+// helper of the kernel. It terminates TLS where the session has it. If there is
+// no such router, it returns nil.
+func (n *Network) WithGateway() *Network {
+	c := n.Clone()
+	found := false
+	for _, node := range c.Nodes() {
+		if node.ALG == nil || node.ALG.Kind != Kernel {
+			continue
+		}
+		found = true
+		*node.ALG = ALG{Kind: Gateway, Ports: node.ALG.Ports, TerminateTLS: c.Session.TLS}
+	}
+	if !found {
+		return nil
+	}
+	c.Title += ", a gateway in place of the kernel's ALG"
+	return c
 }
 
 func withALG(n *Network, names ...string) *Network {
@@ -419,6 +461,50 @@ func balancer(sticky bool) *Network {
 	for i := range n.Hosts[1:] {
 		n.Hosts[i+1].Server = &Server{External: public}
 	}
+	return n
+}
+
+func balancerGateway() *Network {
+	n := balancer(false)
+	r := n.router()
+	r.Forwards[0].Ports = Port(21)
+	r.ALG = &ALG{Kind: Gateway, Ports: Port(21)}
+	for i := range n.Hosts[1:] {
+		n.Hosts[i+1].Server.External = netip.Addr{}
+	}
+	return n
+}
+
+// families puts a gateway between two links of which one may be of IPv4 and the
+// other of IPv6. The client dials the gateway; inside is its side.
+func families(inside, outside string) *Network {
+	at := func(link, host string) string {
+		if strings.Contains(link, ":") {
+			return link + ":" + host
+		}
+		return link + "." + host
+	}
+	length := func(link string) string {
+		if strings.Contains(link, ":") {
+			return "/64"
+		}
+		return "/24"
+	}
+	on := func(link, host string) string { return at(link, host) + length(link) }
+	subnet := func(l string) string { return prefix(on(l, "1")).Masked().String() }
+	door, server := address(at(inside, "1")), address(at(outside, "33"))
+	n := &Network{
+		Session: Session{From: "client", To: netip.AddrPortFrom(door, 21)},
+		Links:   []Link{link("inside", subnet(inside)), link("outside", subnet(outside))},
+		Hosts:   []Node{host("client", on(inside, "44"), "inside"), host("server", on(outside, "33"), "outside")},
+		Routers: []Node{{
+			Name:       "router",
+			Interfaces: []Interface{iface("inside", on(inside, "1")), iface("outside", on(outside, "1"))},
+			Forwards:   []Forward{{In: "inside", Address: door, Ports: Port(21), To: []netip.Addr{server}}},
+			ALG:        &ALG{Kind: Gateway, Ports: Port(21)},
+		}},
+	}
+	n.Hosts[0].Client, n.Hosts[1].Server = &Client{}, &Server{DataPort: 20}
 	return n
 }
 

@@ -167,7 +167,19 @@ type ALG struct {
 	// TerminateTLS lets a gateway read what is encrypted, by being the server
 	// for the client and the client for the server. The kernel cannot.
 	TerminateTLS bool `toml:"terminate-tls,omitempty"`
+	// ServerMode is the mode in which a gateway asks the server, whatever the
+	// client asks for. The client's if empty.
+	ServerMode ServerMode `toml:"server-mode,omitempty"`
 }
+
+// ServerMode is a mode that a gateway was told to ask servers for.
+type ServerMode string
+
+// The modes that a gateway can be told.
+const (
+	ServerPassive ServerMode = "passive"
+	ServerActive  ServerMode = "active"
+)
 
 // ALGKind is who reads.
 type ALGKind string
@@ -177,8 +189,11 @@ const (
 	// Kernel is nf_conntrack_ftp and nf_nat_ftp of Linux: it reads segments,
 	// and only announcements of the sender's own address.
 	Kernel ALGKind = "kernel"
-	// Gateway is a program that reads lines. It takes 227 for the address of
-	// its sender whatever stands there, and refuses a PORT with another.
+	// Gateway is a program that takes control connections, wherever they are
+	// sent to, and opens its own in their place: to where Forwards say, and
+	// else to where they were sent. It reads lines, takes 227 for the address
+	// of its sender whatever stands there, and refuses a PORT with another.
+	// The data connections that it expects pass Firewall.
 	Gateway ALGKind = "gateway"
 )
 

@@ -78,6 +78,13 @@ func (p Ports) Contains(port uint16) bool {
 	return slices.ContainsFunc(p, func(r PortRange) bool { return r.Low <= port && port <= r.High })
 }
 
+// holds says whether each range of q is within one of p.
+func (p Ports) holds(q Ports) bool {
+	return !slices.ContainsFunc(q, func(r PortRange) bool {
+		return !slices.ContainsFunc(p, func(o PortRange) bool { return o.Low <= r.Low && r.High <= o.High })
+	})
+}
+
 // Fits says whether port is in the set, or the set is empty: a rule that names
 // no port is for all.
 func (p Ports) Fits(port uint16) bool { return len(p) == 0 || p.Contains(port) }

@@ -165,7 +165,9 @@ func (c *checker) rules(path string, n *Node) {
 			c.bad(p, "a forward needs the address of a host, to = [\"…\"]")
 		}
 		for _, to := range f.To {
-			if to.Is4() != f.Address.Is4() || !to.IsValid() {
+			// A gateway opens a connection of its own, of whatever family.
+			translates := n.ALG != nil && n.ALG.Kind == Gateway && len(f.Ports) > 0 && n.ALG.Ports.holds(f.Ports)
+			if to.Is4() != f.Address.Is4() && !translates || !to.IsValid() {
 				c.bad(p+".to", "%v is not of the family of %v; want the same", to, f.Address)
 			}
 		}
@@ -207,6 +209,12 @@ func (c *checker) rules(path string, n *Node) {
 		}
 		if a.TerminateTLS && a.Kind == Kernel {
 			c.bad(path+".alg.terminate-tls", "the kernel cannot terminate TLS; want kind = \"gateway\", or false")
+		}
+		switch {
+		case !slices.Contains([]ServerMode{"", ServerPassive, ServerActive}, a.ServerMode):
+			c.bad(path+".alg.server-mode", "%q: want passive or active, or none for the client's", a.ServerMode)
+		case a.ServerMode != "" && a.Kind == Kernel:
+			c.bad(path+".alg.server-mode", "the kernel cannot translate modes; want kind = \"gateway\", or no mode")
 		}
 		c.ports(path+".alg.ports", a.Ports)
 	}
