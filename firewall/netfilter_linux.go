@@ -257,6 +257,9 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
+	if p.Via.IsValid() || p.As.IsValid() {
+		return nil, fmt.Errorf("pinhole %v: translating addresses: %w", p, errors.ErrUnsupported)
+	}
 	from, to := p.From.Unmap(), p.To.Addr().Unmap()
 	key := append(from.AsSlice(), to.AsSlice()...)
 	key = append(key, binaryutil.BigEndian.PutUint16(p.To.Port())...)

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -50,21 +51,40 @@ func TestPinholeCheck(t *testing.T) {
 		hole Pinhole
 		want string
 	}{
-		{Pinhole{a, b, time.Second}, ""},
-		{Pinhole{netip.MustParseAddr("::ffff:192.0.2.9"), b, time.Second}, ""},
-		{Pinhole{netip.Addr{}, b, time.Second}, "not a host"},
-		{Pinhole{a, netip.MustParseAddrPort("0.0.0.0:1"), time.Second}, "not a host"},
-		{Pinhole{a, six, time.Second}, "one is IPv4, the other IPv6"},
-		{Pinhole{netip.MustParseAddr("fe80::1%eth0"), six, time.Second}, "zones"},
-		{Pinhole{a, netip.AddrPortFrom(b.Addr(), 0), time.Second}, "port 0"},
-		{Pinhole{a, b, 0}, "life 0s"},
-		{Pinhole{a, b, MaxLife + 1}, "life 1h0m0"},
+		{Pinhole{From: a, To: b, Life: time.Second}, ""},
+		{Pinhole{From: netip.MustParseAddr("::ffff:192.0.2.9"), To: b, Life: time.Second}, ""},
+		{Pinhole{From: netip.Addr{}, To: b, Life: time.Second}, "not a host"},
+		{Pinhole{From: a, To: netip.MustParseAddrPort("0.0.0.0:1"), Life: time.Second}, "not a host"},
+		{Pinhole{From: a, To: six, Life: time.Second}, "one is IPv4, the other IPv6"},
+		{Pinhole{From: netip.MustParseAddr("fe80::1%eth0"), To: six, Life: time.Second}, "zones"},
+		{Pinhole{From: a, To: netip.AddrPortFrom(b.Addr(), 0), Life: time.Second}, "port 0"},
+		{Pinhole{From: a, To: b, Life: 0}, "life 0s"},
+		{Pinhole{From: a, To: b, Life: MaxLife + 1}, "life 1h0m0"},
+		{Pinhole{From: a, Via: b, To: six, As: six, Life: time.Second}, ""},
+		{Pinhole{From: a, Via: six, To: b, Life: time.Second}, "192.0.2.9 to 2001:db8::1: one is IPv4"},
+		{Pinhole{From: a, Via: b, To: six, As: b, Life: time.Second}, "to 2001:db8::1 as 192.0.2.1: one is IPv4"},
+		{Pinhole{From: a, Via: netip.AddrPortFrom(b.Addr(), 0), To: b, Life: time.Second}, "via 192.0.2.1:0: port 0"},
+		{Pinhole{From: a, Via: netip.MustParseAddrPort("0.0.0.0:1"), To: b, Life: time.Second}, "via 0.0.0.0:1: not a host"},
+		{Pinhole{From: a, To: b, As: netip.MustParseAddrPort("0.0.0.0:1"), Life: time.Second}, "as 0.0.0.0:1: not a host"},
+		{Pinhole{From: a, To: b, Control: [2]Flow{{}, {b, b}}, Life: time.Second}, ""},
+		{Pinhole{From: a, To: b, Control: [2]Flow{{From: b}}, Life: time.Second}, "both ends"},
 	} {
 		err := tt.hole.Check()
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%v: error %v, want %q", tt.hole, err, tt.want)
 		}
 	}
+}
+
+func ExamplePinhole_String() {
+	fmt.Println(Pinhole{
+		From: netip.MustParseAddr("203.0.113.9"),
+		Via:  netip.MustParseAddrPort("203.0.113.1:50000"),
+		To:   netip.MustParseAddrPort("10.0.0.5:6000"),
+		As:   netip.MustParseAddrPort("10.0.0.1:0"),
+		Life: 20 * time.Second,
+	})
+	// Output: 203.0.113.9 via 203.0.113.1:50000 to 10.0.0.5:6000 as 10.0.0.1 within 20s
 }
 
 func FuzzParsePorts(f *testing.F) {

@@ -2,6 +2,7 @@ package firewalltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -16,15 +17,19 @@ import (
 type Fake struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
+	// Unable has it translate nothing.
+	Unable bool
 
 	mu    sync.Mutex
 	holes []*fakeHole
+	came  [2]netip.AddrPort
 }
 
 type fakeHole struct {
 	fake *Fake
 	firewall.Pinhole
 	until time.Time
+	by    netip.AddrPort // who came, once he has
 }
 
 // Open implements [firewall.Opener].
@@ -35,12 +40,14 @@ func (f *Fake) Open(ctx context.Context, p firewall.Pinhole) (io.Closer, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
-	p.From = p.From.Unmap()
-	p.To = netip.AddrPortFrom(p.To.Addr().Unmap(), p.To.Port())
+	p = p.Unmap()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.remove(func(h *fakeHole) bool { return h.From == p.From && h.To == p.To })
-	h := &fakeHole{f, p, f.now().Add(p.Life)}
+	if f.Unable && (p.Via.IsValid() || p.As.IsValid()) {
+		return nil, fmt.Errorf("pinhole %v: translating addresses: %w", p, errors.ErrUnsupported)
+	}
+	f.remove(func(h *fakeHole) bool { return h.From == p.From && h.Dials() == p.Dials() })
+	h := &fakeHole{fake: f, Pinhole: p, until: f.now().Add(p.Life)}
 	f.holes = append(f.holes, h)
 	return h, nil
 }
@@ -53,12 +60,37 @@ func (h *fakeHole) Close() error {
 	return nil
 }
 
+// Used tells of the connection, as [firewall.Used] asks.
+func (h *fakeHole) Used() (netip.AddrPort, bool) {
+	h.fake.mu.Lock()
+	defer h.fake.mu.Unlock()
+	return h.by, h.by.IsValid()
+}
+
 // Connect reports whether a connection passes, and uses the pinhole up.
 func (f *Fake) Connect(from netip.Addr, to netip.AddrPort) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.expire()
-	return f.remove(func(h *fakeHole) bool { return h.From == from && h.To == to })
+	return f.remove(func(h *fakeHole) bool {
+		passes := h.From == from && h.Dials() == to
+		if passes {
+			h.by = netip.AddrPortFrom(from, 0)
+			f.came = [2]netip.AddrPort{h.To, h.by}
+			if h.As.IsValid() {
+				f.came[1] = h.As
+			}
+		}
+		return passes
+	})
+}
+
+// Came is where the last connection that passed has ended, and whom the
+// listener there has seen.
+func (f *Fake) Came() (to, by netip.AddrPort) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.came[0], f.came[1]
 }
 
 // Pinholes are those that are open, in the order of their opening.

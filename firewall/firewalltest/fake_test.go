@@ -13,15 +13,21 @@ import (
 
 func TestFake(t *testing.T) {
 	t.Parallel()
-	firewalltest.TestOpener(t, func(*testing.T) firewalltest.World {
-		now := time.Unix(0, 0)
-		fake := &firewalltest.Fake{Now: func() time.Time { return now }}
-		return firewalltest.World{
-			Opener:  fake,
-			Connect: func(from netip.Addr, to netip.AddrPort, _ bool) bool { return fake.Connect(from, to) },
-			Pass:    func(d time.Duration) { now = now.Add(d) },
-		}
-	})
+	for name, unable := range map[string]bool{"translating": false, "unable to": true} {
+		t.Run(name, func(t *testing.T) {
+			firewalltest.TestOpener(t, func(*testing.T) firewalltest.World {
+				now := time.Unix(0, 0)
+				fake := &firewalltest.Fake{Now: func() time.Time { return now }, Unable: unable}
+				return firewalltest.World{
+					Opener:  fake,
+					Connect: func(from netip.Addr, to netip.AddrPort, _ bool) bool { return fake.Connect(from, to) },
+					Pass:    func(d time.Duration) { now = now.Add(d) },
+					Came:    fake.Came,
+					Unable:  unable,
+				}
+			})
+		})
+	}
 }
 
 // A test looks at what is open.
