@@ -1,0 +1,37 @@
+package explain
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Options say what to tell. The zero value tells all but secrets, and extracts
+// nothing.
+type Options struct {
+	// ShowSecrets shows passwords and whatever else may hide one. They are ****
+	// otherwise.
+	ShowSecrets bool
+	// Extract is the directory into which files are written. If empty none are.
+	Extract string
+	// Hash fills in [Transfer.SHA256]. It is also filled in for what is
+	// extracted.
+	Hash bool
+	// Filter chooses sessions. The zero value takes all.
+	Filter Filter
+	// MaxSessions is how many sessions are told; what comes behind is counted
+	// and said. Default 1,000,000.
+	MaxSessions int
+}
+
+// Filter chooses sessions: those for which all its fields hold. A field that is
+// zero holds always.
+type Filter struct {
+	// Host is an address at either end, Port a port at either end; that of a
+	// data connection counts too.
+	Host netip.Prefix
+	Port uint16
+	// User is a name, File a pattern for paths as path.Match has it.
+	User, File string
+	// Since and Until are the times between which something must have happened.
+	Since, Until time.Time
+}
