@@ -58,8 +58,37 @@ func strict(t *testing.T) *nftables.Conn {
 	return c
 }
 
-func listenAt(t *testing.T, addrs ...netip.AddrPort) {
+// arrivals are the connections that came to listeners: where, and from whom.
+type arrivals struct {
+	came   chan [2]netip.AddrPort
+	wanted int // those that their clients have seen opened, and nobody asked for yet
+}
+
+// world is one for the kit, of real sockets on this host.
+func (a *arrivals) world(t *testing.T, opener firewall.Opener) firewalltest.World {
+	return firewalltest.World{
+		Opener: opener,
+		Connect: func(from netip.Addr, to netip.AddrPort, expected bool) bool {
+			ok := connect(t, netip.AddrPortFrom(from, 0), to, expected)
+			if ok {
+				a.wanted++
+			}
+			return ok
+		},
+		Pass: time.Sleep, // the clock is the kernel's
+		Came: func() (to, by netip.AddrPort) {
+			for ; a.wanted > 0; a.wanted-- {
+				last := <-a.came
+				to, by = last[0], last[1]
+			}
+			return to, by
+		},
+	}
+}
+
+func listenAt(t *testing.T, addrs ...netip.AddrPort) *arrivals {
 	t.Helper()
+	all := &arrivals{came: make(chan [2]netip.AddrPort, 1000)}
 	for _, a := range addrs {
 		l, err := net.Listen("tcp", a.String())
 		if err != nil {
@@ -72,10 +101,12 @@ func listenAt(t *testing.T, addrs ...netip.AddrPort) {
 				if err != nil {
 					return
 				}
+				all.came <- [2]netip.AddrPort{a, c.RemoteAddr().(*net.TCPAddr).AddrPort()}
 				_ = c.Close() // the client has what it wanted
 			}
 		}()
 	}
+	return all
 }
 
 func openNetfilter(t *testing.T, o firewall.NetfilterOptions) *firewall.Netfilter {
@@ -118,16 +149,9 @@ func TestNetfilter(t *testing.T) {
 		return
 	}
 	strict(t)
-	listenAt(t, firewalltest.Server, firewalltest.Second, firewalltest.Server6)
+	came := listenAt(t, firewalltest.Server, firewalltest.Second, firewalltest.Server6)
 	firewalltest.TestOpener(t, func(t *testing.T) firewalltest.World {
-		return firewalltest.World{
-			Opener: openNetfilter(t, firewall.NetfilterOptions{}),
-			Connect: func(from netip.Addr, to netip.AddrPort, expected bool) bool {
-				return connect(t, netip.AddrPortFrom(from, 0), to, expected)
-			},
-			Pass:   time.Sleep, // the clock is the kernel's
-			Unable: true,
-		}
+		return came.world(t, openNetfilter(t, firewall.NetfilterOptions{}))
 	})
 	if left := tables(t); left != "admin" {
 		t.Errorf("tables that are left: %q, want admin alone", left)

@@ -142,6 +142,20 @@ func routed(t *testing.T) (client, server station) {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1\n"), 0); err != nil {
 		t.Fatal(err)
 	}
+	// A link comes up when it likes, and a first packet that waits for it may
+	// arrive when its sender has given up: in a later pinhole.
+	for host, to := range map[station]netip.Addr{client: outside, server: netip.MustParseAddr("10.0.0.1")} {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(to, 0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !host.connect(t, netip.AddrPort{}, l.Addr().(*net.TCPAddr).AddrPort(), true) {
+			t.Fatalf("no way to %v", to)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return client, server
 }
 
@@ -160,7 +174,10 @@ func connect(t *testing.T, from, to netip.AddrPort, expected bool) bool {
 		})
 		return errors.Join(err, serr)
 	}
-	d := net.Dialer{Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse}
+	d := net.Dialer{Timeout: patience, Control: reuse}
+	if from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(from)
+	}
 	c, err := d.DialContext(t.Context(), "tcp", to.String())
 	if err == nil {
 		_ = c.Close() // being connected is all that was wanted
@@ -179,8 +196,8 @@ func TestNetfilterRouted(t *testing.T) {
 	if !firewall.InNamespace(t) {
 		return
 	}
-	strict(t)
 	client, server := routed(t)
+	strict(t)
 	control, data := netip.AddrPortFrom(inside, 50000), netip.AddrPortFrom(visitor, 40000)
 	server.listen(t, control)
 	client.listen(t, data)
@@ -218,6 +235,56 @@ func TestNetfilterRouted(t *testing.T) {
 		}
 		if mode.by.connect(t, from(mode.from), mode.to, false) {
 			t.Errorf("%s: connected a second time through one pinhole", mode.name)
+		}
+		if err := hole.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestNetfilterLeadsOn opens the pinholes of a gateway that stands between the
+// two, for both modes: each end sees only the gateway.
+func TestNetfilterLeadsOn(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	client, server := routed(t)
+	strict(t)
+	served, called := netip.AddrPortFrom(inside, 50000), netip.AddrPortFrom(visitor, 40000)
+	came := map[netip.AddrPort]<-chan netip.AddrPort{served: server.listen(t, served), called: client.listen(t, called)}
+	n := openNetfilter(t, firewall.NetfilterOptions{})
+	router := netip.MustParseAddr("10.0.0.1")
+	for _, mode := range []struct {
+		name string
+		by   station
+		hole firewall.Pinhole
+	}{
+		{"passive", client, firewall.Pinhole{From: visitor, Via: netip.AddrPortFrom(outside, 60000), To: served, As: netip.AddrPortFrom(router, 0)}},
+		{"active", server, firewall.Pinhole{From: inside, Via: netip.AddrPortFrom(router, 60000), To: called, As: netip.AddrPortFrom(outside, 20)}},
+		{"active, transparent", server, firewall.Pinhole{From: inside, Via: netip.AddrPortFrom(router, 60000), To: called}},
+	} {
+		mode.hole.Life = time.Minute
+		hole, err := n.Open(t.Context(), mode.hole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := netip.AddrPortFrom(mode.hole.From, 0)
+		if !mode.by.connect(t, from, mode.hole.Via, true) {
+			t.Fatalf("%s: not connected by %v", mode.name, mode.hole)
+		}
+		want := mode.hole.As
+		if !want.IsValid() {
+			want = from
+		}
+		if by := <-came[mode.hole.To]; by.Addr() != want.Addr() || want.Port() != 0 && by.Port() != want.Port() {
+			t.Errorf("%s: the listener sees %v, want %v", mode.name, by, want)
+		}
+		if mode.by.connect(t, from, mode.hole.Via, false) {
+			t.Errorf("%s: connected a second time by %v", mode.name, mode.hole)
+		}
+		if by, ok := firewall.Used(hole); !ok || by.Addr() != from.Addr() {
+			t.Errorf("%s: used by %v, %v, want %v", mode.name, by, ok, from)
 		}
 		if err := hole.Close(); err != nil {
 			t.Error(err)

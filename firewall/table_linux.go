@@ -1,0 +1,367 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The hooks of the kernel, and the kinds of chains, by the names that nft has
+// for them.
+var (
+	hooks = map[string]*nftables.ChainHook{
+		"prerouting": nftables.ChainHookPrerouting, "input": nftables.ChainHookInput, "forward": nftables.ChainHookForward,
+		"output": nftables.ChainHookOutput, "postrouting": nftables.ChainHookPostrouting,
+	}
+	kinds = map[string]nftables.ChainType{
+		"filter": nftables.ChainTypeFilter, "nat": nftables.ChainTypeNAT, "route": nftables.ChainTypeRoute,
+	}
+	fieldTypes = map[field]nftables.SetDatatype{
+		address4: nftables.TypeIPAddr, address6: nftables.TypeIP6Addr, service: nftables.TypeInetService, ifaceName: nftables.TypeIFName,
+	}
+)
+
+// installed is a table in the kernel.
+type installed struct {
+	table *nftables.Table
+	sets  map[*set]*nftables.Set
+}
+
+// fill puts everything that t has into a table that there is, as part of the
+// transaction that conn gathers.
+func (t *table) fill(conn *nftables.Conn, in *nftables.Table) (*installed, error) {
+	k := &installed{in, map[*set]*nftables.Set{}}
+	for _, s := range t.sets {
+		made := &nftables.Set{
+			Table: in, Name: s.name, KeyType: dataType(s.key), Concatenation: len(s.key) > 1,
+			HasTimeout: s.timeout, Dynamic: s.timeout && s.data == nil, Interval: s.interval(),
+		}
+		if s.data != nil {
+			made.IsMap, made.DataType = true, dataType(s.data)
+		}
+		var elements []nftables.SetElement
+		for _, e := range s.elements {
+			elements = append(elements, e.encode()...)
+		}
+		if err := conn.AddSet(made, elements); err != nil {
+			return nil, fmt.Errorf("set %s: %w", s.name, err)
+		}
+		k.sets[s] = made
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.helpers)) {
+		conn.AddObj(&nftables.NamedObj{
+			Table: in, Name: name, Type: nftables.ObjTypeCtHelper,
+			Obj: &expr.CtHelper{Name: t.helpers[name], L4Proto: unix.IPPROTO_TCP},
+		})
+	}
+	for _, c := range t.chains {
+		made := conn.AddChain(&nftables.Chain{
+			Name: c.name, Table: in, Type: kinds[c.kind], Hooknum: hooks[c.hook],
+			Priority: nftables.ChainPriorityRef(nftables.ChainPriority(c.priority)),
+		})
+		for _, rule := range c.rules {
+			var exprs []expr.Any
+			for _, s := range rule {
+				exprs = append(exprs, k.exprs(s)...)
+			}
+			conn.AddRule(&nftables.Rule{Table: in, Chain: made, Exprs: exprs})
+		}
+	}
+	return k, nil
+}
+
+func dataType(fields []field) nftables.SetDatatype {
+	var types []nftables.SetDatatype
+	for _, f := range fields {
+		types = append(types, fieldTypes[f])
+	}
+	if len(types) == 1 {
+		return types[0]
+	}
+	return nftables.MustConcatSetType(types...)
+}
+
+// encode is the element as the kernel has it: a network is two, where it begins
+// and where it is over.
+func (e element) encode() []nftables.SetElement {
+	switch {
+	case e.name != "":
+		return []nftables.SetElement{{Key: ifname(e.name)}}
+	case !e.net.IsValid():
+		return []nftables.SetElement{{Key: binaryutil.BigEndian.PutUint16(e.port)}}
+	}
+	low := e.net.Masked().Addr().AsSlice()
+	high := append([]byte(nil), low...)
+	for i := e.net.Bits(); i < len(high)*8; i++ {
+		high[i/8] |= 0x80 >> (i % 8)
+	}
+	interval := []nftables.SetElement{{Key: low}}
+	if last, _ := netip.AddrFromSlice(high); last.Next().IsValid() {
+		interval = append(interval, nftables.SetElement{Key: last.Next().AsSlice(), IntervalEnd: true})
+	}
+	return interval
+}
+
+func ifname(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+// Keys lie in neighbouring registers of four bytes, and what a map has for them
+// behind the longest.
+const (
+	keyAt  = unix.NFT_REG32_00
+	dataAt = unix.NFT_REG32_00 + 9
+)
+
+// exprs is the statement in the kernel's own small steps.
+func (k *installed) exprs(s statement) []expr.Any {
+	equal := func(data ...byte) *expr.Cmp { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+	switch s := s.(type) {
+	case isNew:
+		return []expr.Any{
+			&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+			bit(expr.CtStateBitNEW, 0),
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		}
+	case isTCP:
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_TCP)}
+	case isFamily:
+		version := byte(unix.NFPROTO_IPV4)
+		if family(s) == v6 {
+			version = unix.NFPROTO_IPV6
+		}
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal(version)}
+	case in:
+		set := k.sets[s.set]
+		return append(fetch(s.what), &expr.Lookup{SourceRegister: keyAt, SetName: set.Name, SetID: set.ID})
+	case remove:
+		set := k.sets[s.set]
+		return append(fetch(s.what), &expr.Dynset{SrcRegKey: keyAt, SetName: set.Name, SetID: set.ID, Operation: dynsetDelete})
+	case marked:
+		return []expr.Any{
+			&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
+			bit(uint32(s), 0),
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		}
+	case mark:
+		return []expr.Any{
+			&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
+			bit(^uint32(s), uint32(s)),
+			&expr.Ct{Key: expr.CtKeyMARK, Register: 1, SourceRegister: true},
+		}
+	case translate:
+		set := k.sets[s.by.set]
+		n := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: dataAt}
+		words := uint32(1)
+		if s.f == v6 {
+			n.Family, words = unix.NFPROTO_IPV6, 4
+		}
+		if s.source {
+			n.Type = expr.NATTypeSourceNAT
+		}
+		if len(s.by.set.data) > 1 {
+			n.RegProtoMin, n.Specified = dataAt+words, true
+		}
+		return append(fetch(s.by.what),
+			&expr.Lookup{SourceRegister: keyAt, DestRegister: dataAt, IsDestRegSet: true, SetName: set.Name, SetID: set.ID}, n)
+	case redirect:
+		return []expr.Any{
+			&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(s))},
+			&expr.Redir{RegisterProtoMin: 1, Flags: unix.NF_NAT_RANGE_PROTO_SPECIFIED},
+		}
+	case tproxy:
+		return []expr.Any{
+			&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(s))},
+			&expr.TProxy{Family: unix.NFPROTO_UNSPEC, TableFamily: unix.NFPROTO_INET, RegPort: 1},
+		}
+	case transparent:
+		return []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}, equal(1)}
+	case markPacket:
+		return []expr.Any{
+			&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(uint32(s))},
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
+		}
+	case help:
+		return []expr.Any{&expr.Objref{Type: int(nftables.ObjTypeCtHelper), Name: string(s)}}
+	case accept:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
+	}
+	panic(fmt.Sprintf("firewall: no statement %T", s)) // the list above is whole
+}
+
+// fetch puts what a packet shows into registers from keyAt on, when it has made
+// sure that the packet shows it.
+func fetch(what []packet) []expr.Any {
+	var sure, put []expr.Any
+	at := uint32(keyAt)
+	for _, p := range what {
+		switch p {
+		case port:
+			sure = append(sure, (*installed)(nil).exprs(isTCP{})...)
+			put = append(put, &expr.Payload{DestRegister: at, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
+			at++
+		case iface:
+			put = append(put, &expr.Meta{Key: expr.MetaKeyIIFNAME, Register: at})
+			at += 4
+		default:
+			f := family(p == source6 || p == destination6)
+			offset, length := uint32(12), uint32(4)
+			if f == v6 {
+				offset, length = 8, 16
+			}
+			if p == destination4 || p == destination6 {
+				offset += length
+			}
+			if at == keyAt {
+				sure = append(sure, (*installed)(nil).exprs(isFamily(f))...)
+			}
+			put = append(put, &expr.Payload{DestRegister: at, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length})
+			at += length / 4
+		}
+	}
+	return append(sure, put...)
+}
+
+// bit is register 1, and mask, xor other.
+func bit(mask, other uint32) *expr.Bitwise {
+	return &expr.Bitwise{
+		SourceRegister: 1, DestRegister: 1, Len: 4,
+		Mask: binaryutil.NativeEndian.PutUint32(mask), Xor: binaryutil.NativeEndian.PutUint32(other),
+	}
+}
+
+const (
+	// tableOwner is NFT_TABLE_F_OWNER, which x/sys/unix does not have.
+	tableOwner = 0x2
+	// dynsetDelete is NFT_DYNSET_OP_DELETE.
+	dynsetDelete = 2
+)
+
+// ownTable is a table that belongs to a socket of ours, and goes with it.
+type ownTable struct {
+	conn   *nftables.Conn
+	socket *netlink.Conn // of conn, which cannot do everything
+	*installed
+}
+
+// own puts t into the kernel as a table of this process, in a network namespace
+// or with 0 in that of the process.
+func (t *table) own(netns int) (_ *ownTable, err error) {
+	o := &ownTable{installed: &installed{table: &nftables.Table{Name: t.name, Family: nftables.TableFamilyINet}}}
+	options := []nftables.ConnOption{nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
+		o.socket = c
+		return nil
+	})}
+	if netns != 0 {
+		options = append(options, nftables.WithNetNSFd(netns))
+	}
+	if o.conn, err = nftables.New(options...); err != nil {
+		return nil, fmt.Errorf("netlink socket for table inet %s: %w", t.name, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = o.conn.CloseLasting() // the error tells more
+		}
+	}()
+	if err := o.make(); err != nil {
+		return nil, err
+	}
+	if o.installed, err = t.fill(o.conn, o.table); err == nil {
+		err = o.conn.Flush()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("table inet %s: %w", t.name, err)
+	}
+	return o, nil
+}
+
+// Close takes the table away.
+func (o *ownTable) Close() error {
+	o.conn.DelTable(o.table)
+	if err := errors.Join(o.conn.Flush(), o.conn.CloseLasting()); err != nil {
+		return fmt.Errorf("table inet %s: %w", o.table.Name, err)
+	}
+	return nil
+}
+
+// own makes the table anew, as one of o.socket. What is left of a process that
+// could not have the flag is taken away.
+func (o *ownTable) make() error {
+	err := o.newTable(tableOwner)
+	if errors.Is(err, unix.EEXIST) {
+		o.conn.DelTable(o.table)
+		if err = o.conn.Flush(); err == nil {
+			err = o.newTable(tableOwner)
+		}
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) { // before Linux 5.12
+		err = o.newTable(0)
+		if errors.Is(err, unix.EEXIST) {
+			o.conn.DelTable(o.table)
+			if err = o.conn.Flush(); err == nil {
+				err = o.newTable(0)
+			}
+		}
+	}
+	if errors.Is(err, unix.EPERM) {
+		tables, lerr := o.conn.ListTablesOfFamily(o.table.Family)
+		if lerr == nil {
+			for _, t := range tables {
+				if t.Name == o.table.Name {
+					return fmt.Errorf("table inet %s: another process has it; end that, or choose another name: %w", o.table.Name, err)
+				}
+			}
+		}
+		return fmt.Errorf("table inet %s: rules need CAP_NET_ADMIN: %w", o.table.Name, err)
+	}
+	if err != nil {
+		return fmt.Errorf("table inet %s: %w", o.table.Name, err)
+	}
+	return nil
+}
+
+// newTable makes the table with flags, in a transaction of its own.
+func (o *ownTable) newTable(flags uint32) error {
+	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
+		{Type: unix.NFTA_TABLE_NAME, Data: []byte(o.table.Name + "\x00")},
+		{Type: unix.NFTA_TABLE_FLAGS, Data: binaryutil.BigEndian.PutUint32(flags)},
+	})
+	if err != nil {
+		return err
+	}
+	header := func(family byte, subsystem uint16) []byte {
+		return append([]byte{family, unix.NFNETLINK_V0}, binaryutil.BigEndian.PutUint16(subsystem)...)
+	}
+	_, err = o.socket.SendMessages([]netlink.Message{
+		{
+			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request},
+			Data:   header(0, unix.NFNL_SUBSYS_NFTABLES),
+		},
+		{
+			Header: netlink.Header{
+				Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE,
+				Flags: netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl,
+			},
+			Data: append(header(byte(o.table.Family), 0), attributes...),
+		},
+		{
+			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request},
+			Data:   header(0, unix.NFNL_SUBSYS_NFTABLES),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = o.socket.Receive() // the one acknowledgement
+	return err
+}

@@ -1,0 +1,58 @@
+package firewall
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPlannedIsInstalled compares what nft lists of our tables with what it
+// makes of the text that is written of them.
+func TestPlannedIsInstalled(t *testing.T) {
+	t.Parallel()
+	if !InNamespace(t) {
+		return
+	}
+	nft := wanted(t, "nft")
+	for name, planned := range plannedTables(t) {
+		var text bytes.Buffer
+		if err := planned.write(&text); err != nil {
+			t.Fatal(err)
+		}
+		own, err := planned.own(0)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		list := func() string {
+			all := run(t, nft, "list", "ruleset")
+			return strings.NewReplacer("\tflags owner\n\n", "", " # progname firewall.test", "").Replace(all)
+		}
+		installed := list()
+		if err := own.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "rules")
+		// With an owner it would go with nft.
+		if err := os.WriteFile(file, bytes.ReplaceAll(text.Bytes(), []byte("\tflags owner\n"), nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, nft, "-f", file)
+		if loaded := list(); loaded != installed {
+			t.Errorf("%s: nft makes of the text\n%s\nand of what is installed\n%s", name, loaded, installed)
+		}
+		run(t, nft, "flush", "ruleset")
+	}
+}
+
+// plannedTables are all tables that we make, with everything that can be in
+// them.
+func plannedTables(t *testing.T) map[string]*table {
+	t.Helper()
+	o, err := NetfilterOptions{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]*table{"pinholes": &o.table().table}
+}
