@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+var loopback = netip.MustParseAddr("127.0.0.1")
+
 func TestAdmissionLimits(t *testing.T) {
 	a := newAdmission(&Options{MaxSessions: 5, MaxPerAddress: 2, BanAfter: -1})
 	for _, step := range []struct{ peer, refusal string }{
@@ -52,9 +54,9 @@ func TestAdmissionPassivePorts(t *testing.T) {
 		want int
 	}{
 		{Options{MaxSessions: 100}, 100},
-		{Options{MaxSessions: 100, PassivePorts: PortRange{2000, 2009}}, 10},
-		{Options{MaxSessions: 5, PassivePorts: PortRange{2000, 2009}}, 5},
-		{Options{MaxSessions: 100, PassivePorts: PortRange{2000, 2009}, NoPassive: true}, 100},
+		{Options{MaxSessions: 100, PassivePorts: PortRange{Low: 2000, High: 2009}}, 10},
+		{Options{MaxSessions: 5, PassivePorts: PortRange{Low: 2000, High: 2009}}, 5},
+		{Options{MaxSessions: 100, PassivePorts: PortRange{Low: 2000, High: 2009}, NoPassive: true}, 100},
 	} {
 		a, n := newAdmission(&test.o), 0
 		for ; n < 200; n++ {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/ports"
 	"towpath/internal/records"
 )
 
@@ -34,8 +35,8 @@ const (
 // dataWay is how the next data connection will come about: what the last
 // announcement said. The zero value is no way.
 type dataWay struct {
-	passive *passiveListener // PASV, EPSV: the client connects
-	active  netip.AddrPort   // PORT, EPRT: the server connects
+	passive *ports.Listener // PASV, EPSV: the client connects
+	active  netip.AddrPort  // PORT, EPRT: the server connects
 }
 
 func (s *session) dropWay() {
@@ -189,7 +190,7 @@ func (s *session) listenPassive(ctx context.Context) (uint16, error) {
 		return 0, refuse(502, "Passive mode is switched off here; use PORT or EPRT.", nil)
 	}
 	s.dropWay()
-	l, err := s.set.ports.listen(ctx, s.local.Addr())
+	l, err := s.set.ports.Listen(ctx, s.local.Addr())
 	if err != nil {
 		s.log(slog.LevelWarn, "no passive port", "err", err)
 		return 0, refuse(425, "No passive port is free; try again later.", err)
@@ -271,7 +272,7 @@ const secondChance = time.Second
 func (s *session) reach(t *transfer, way dataWay, until time.Time) (*net.TCPConn, error) {
 	if way.passive != nil {
 		allow := func(a netip.Addr) bool { return s.set.AllowForeignData || a == s.peer.Addr() }
-		tcp, err := way.passive.accept(t.ctx, until, allow)
+		tcp, err := way.passive.Accept(t.ctx, until, allow)
 		if err != nil {
 			s.log(slog.LevelWarn, "no data connection came", "port", way.passive.Port(), "within", s.set.AcceptTimeout, "err", err)
 			return nil, refuse(425, fmt.Sprintf(

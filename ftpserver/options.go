@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"towpath/internal/ports"
 	"towpath/storage"
 )
 
@@ -130,7 +131,14 @@ type Options struct {
 }
 
 // PortRange is a range of ports, both ends included. The zero value is no range.
-type PortRange struct{ Low, High uint16 }
+type PortRange = ports.Range
+
+// DynamicPorts are the ports of passive mode where none are named.
+var DynamicPorts = ports.Dynamic
+
+// PassiveStats tells how the ports of passive mode are used. Used and Waiting
+// are of now, the others count since the start.
+type PassiveStats = ports.Stats
 
 // Told says which address PASV and EPSV tell the clients it is for. The first
 // that matches counts.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,20 +15,25 @@ import (
 	"testing/iotest"
 	"time"
 
+	"towpath/internal/ports"
 	"towpath/internal/records"
 )
 
 // tcpPair is a connection of the loopback, both ends.
 func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 	t.Helper()
-	p := newPorts(PortRange{})
-	l, err := p.listen(t.Context(), loopback)
+	p := ports.New(ports.Range{})
+	l, err := p.Listen(t.Context(), netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client = dial(t, loopback, l).(*net.TCPConn)
-	server, err = l.accept(t.Context(), time.Now().Add(time.Minute), nil)
+	client, err = net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	server, err = l.Accept(t.Context(), time.Now().Add(time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/ports"
 )
 
 // ErrClosed is what Serve answers after Shutdown or Close.
@@ -56,7 +57,7 @@ type Server struct {
 type settings struct {
 	Options
 	told  *told
-	ports *ports
+	ports *ports.Pool
 }
 
 // New returns a server, or says what is wrong with the options.
@@ -80,7 +81,7 @@ func New(o Options) (*Server, error) {
 	srv.ctx, srv.cancel = context.WithCancel(context.Background())
 	srv.warden = newWarden()
 	go srv.warden.run(srv.ctx)
-	srv.settings.Store(&settings{Options: o, told: told, ports: newPorts(o.PassivePorts)})
+	srv.settings.Store(&settings{Options: o, told: told, ports: ports.New(o.PassivePorts)})
 	return srv, nil
 }
 
@@ -96,12 +97,12 @@ func (srv *Server) Reload(o Options) error {
 		return fmt.Errorf("ftpserver: %w", err)
 	}
 	old := srv.settings.Load()
-	ports := old.ports
+	pool := old.ports
 	if o.PassivePorts != old.PassivePorts {
-		ports = newPorts(o.PassivePorts)
+		pool = ports.New(o.PassivePorts)
 	}
 	srv.admission.change(&o)
-	srv.settings.Store(&settings{Options: o, told: told, ports: ports})
+	srv.settings.Store(&settings{Options: o, told: told, ports: pool})
 	return nil
 }
 
@@ -333,7 +334,7 @@ func (srv *Server) Stats() Stats {
 	return Stats{
 		Sessions: c.sessions.Load(), Refused: c.refused.Load(), Active: active,
 		Bound: c.bound.Load(), Unbound: c.unbound.Load(), Foreign: c.foreign.Load(),
-		Passive: srv.settings.Load().ports.stats(),
+		Passive: srv.settings.Load().ports.Stats(),
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package ftpserver
+package ports
 
 import "net"
 

@@ -1,4 +1,7 @@
-package ftpserver
+// Package ports lends the ports that data connections are announced on: each to
+// one session at a time, chosen at random, and without asking the kernel for
+// "any". It knows nothing of FTP.
+package ports
 
 import (
 	"context"
@@ -15,14 +18,14 @@ import (
 	"time"
 )
 
-// DynamicPorts are the ports of passive mode where none are named: those which
+// Dynamic are the ports of passive mode where none are named: those which
 // RFC 6335 6 leaves to everybody. We choose among them ourselves, since a
 // kernel asked for "any port" searches ever longer as ports in TIME_WAIT pile
 // up: thirty thousand transfers on, a listener costs it milliseconds.
-var DynamicPorts = PortRange{Low: 49152, High: 65535}
+var Dynamic = Range{Low: 49152, High: 65535}
 
 const (
-	// tries bounds the ports that one call of listen asks the kernel for. A
+	// tries bounds the ports that one call of Listen asks the kernel for. A
 	// port that somebody else holds is put aside, so that the next call starts
 	// further on; even a range that is full to the last port costs little.
 	tries = 64
@@ -30,17 +33,20 @@ const (
 	shunFor = 2 * time.Second
 )
 
-// errNoPorts: every port of the passive range is in use (425).
-var errNoPorts = errors.New("no passive port is free")
+// ErrNone: every port of the passive range is in use (425).
+var ErrNone = errors.New("no passive port is free")
 
-// ports lends the ports of passive mode: each to one session at a time, chosen
-// at random for every loan, so that nobody who knows the last port knows the
+// Range is a range of ports, both ends included. The zero value is no range.
+type Range struct{ Low, High uint16 }
+
+// Pool lends the ports of a range: each to one session at a time, chosen at
+// random for every loan, so that nobody who knows the last port knows the
 // next. It never leaves its range.
 //
-//	free ------- listen -------> lent ------ Close ------> free
+//	free ------- Listen -------> lent ------ Close ------> free
 //	     -- held by others ----> shunned -- shunFor over -> free
-type ports struct {
-	rng  PortRange
+type Pool struct {
+	rng  Range
 	size int
 
 	mu      sync.Mutex
@@ -59,11 +65,11 @@ type shunnedPort struct {
 	until time.Time
 }
 
-// PassiveStats tells how the ports of passive mode are used. Used and Waiting
+// Stats tells how the ports of a pool are used. Used and Waiting
 // are of now, the others count since the start.
-type PassiveStats struct {
+type Stats struct {
 	// Range is the ports to choose from, Size how many they are.
-	Range PortRange
+	Range Range
 	Size  int
 	// Used ports are lent to a session; Waiting are those among them for whose
 	// client a transfer waits right now.
@@ -77,12 +83,12 @@ type PassiveStats struct {
 	Exhausted, Failed, Strangers uint64
 }
 
-// newPorts lends the ports of r, or those of [DynamicPorts] if r is no range.
-func newPorts(r PortRange) *ports {
-	if r == (PortRange{}) {
-		r = DynamicPorts
+// New lends the ports of r, or those of [Dynamic] if r is no range.
+func New(r Range) *Pool {
+	if r == (Range{}) {
+		r = Dynamic
 	}
-	p := &ports{rng: r, size: int(r.High) - int(r.Low) + 1}
+	p := &Pool{rng: r, size: int(r.High) - int(r.Low) + 1}
 	p.free = make([]uint16, p.size)
 	for i := range p.free {
 		p.free[i] = r.Low + uint16(i)
@@ -90,9 +96,9 @@ func newPorts(r PortRange) *ports {
 	return p
 }
 
-// stats tells how the ports are used.
-func (p *ports) stats() PassiveStats {
-	return PassiveStats{
+// Stats tells how the ports are used.
+func (p *Pool) Stats() Stats {
+	return Stats{
 		Range:     p.rng,
 		Size:      p.size,
 		Used:      int(p.used.Load()),
@@ -106,22 +112,22 @@ func (p *ports) stats() PassiveStats {
 	}
 }
 
-// listen lends a port on local, which is the address that the control
-// connection reached. It waits for nothing: [errNoPorts] comes at once when we
+// Listen lends a port on local, which is the address that the control
+// connection reached. It waits for nothing: [ErrNone] comes at once when we
 // or others use all of the range.
-func (p *ports) listen(ctx context.Context, local netip.Addr) (*passiveListener, error) {
+func (p *Pool) Listen(ctx context.Context, local netip.Addr) (*Listener, error) {
 	local = local.Unmap()
 	for range tries {
 		port, ok := p.take()
 		if !ok {
 			break
 		}
-		l, err := listenPassive(ctx, netip.AddrPortFrom(local, port))
+		l, err := listenTCP(ctx, netip.AddrPortFrom(local, port))
 		switch {
 		case err == nil:
 			p.used.Add(1)
 			p.opened.Add(1)
-			return &passiveListener{TCPListener: l, ports: p, port: port}, nil
+			return &Listener{TCPListener: l, ports: p, port: port}, nil
 		case isTaken(err):
 			p.shun(port)
 		default:
@@ -131,11 +137,11 @@ func (p *ports) listen(ctx context.Context, local netip.Addr) (*passiveListener,
 		}
 	}
 	p.exhausted.Add(1)
-	return nil, errNoPorts
+	return nil, ErrNone
 }
 
 // take removes a random port from the free ones.
-func (p *ports) take() (uint16, bool) {
+func (p *Pool) take() (uint16, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.shunned) > 0 {
@@ -153,7 +159,7 @@ func (p *ports) take() (uint16, bool) {
 }
 
 // pardon makes the shunned ports free whose time is over.
-func (p *ports) pardon(now time.Time) {
+func (p *Pool) pardon(now time.Time) {
 	n := 0
 	for n < len(p.shunned) && !now.Before(p.shunned[n].until) {
 		p.free = append(p.free, p.shunned[n].port)
@@ -162,13 +168,13 @@ func (p *ports) pardon(now time.Time) {
 	p.shunned = p.shunned[n:]
 }
 
-func (p *ports) giveBack(port uint16) {
+func (p *Pool) giveBack(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, port)
 }
 
-func (p *ports) shun(port uint16) {
+func (p *Pool) shun(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shunned = append(p.shunned, shunnedPort{port, time.Now().Add(shunFor)})
@@ -183,11 +189,11 @@ func random(n int) int {
 	return int(hi)
 }
 
-// listenPassive opens a listener. SO_REUSEADDR, which Go sets where it means
+// listenTCP opens a listener. SO_REUSEADDR, which Go sets where it means
 // just that, lets us have ports on which old connections rest in TIME_WAIT.
 // Keep-alive is left off: data connections have a stall clock. Multipath TCP
 // is off since sendfile and splice are slow there.
-func listenPassive(ctx context.Context, a netip.AddrPort) (*net.TCPListener, error) {
+func listenTCP(ctx context.Context, a netip.AddrPort) (*net.TCPListener, error) {
 	network := "tcp4"
 	if a.Addr().Is6() {
 		network = "tcp6"
@@ -201,23 +207,23 @@ func listenPassive(ctx context.Context, a netip.AddrPort) (*net.TCPListener, err
 	return l.(*net.TCPListener), nil
 }
 
-// passiveListener is a port lent to a session.
-type passiveListener struct {
+// Listener is a port lent to a session.
+type Listener struct {
 	*net.TCPListener
-	ports  *ports
+	ports  *Pool
 	port   uint16
 	closed atomic.Bool
 }
 
 // Port is the port to announce.
-func (l *passiveListener) Port() uint16 { return l.port }
+func (l *Listener) Port() uint16 { return l.port }
 
-// accept waits until deadline, the end of ctx or Close for a connection whose
+// Accept waits until deadline, the end of ctx or Close for a connection whose
 // peer allow likes. Others are closed and counted, and waiting goes on: else a
 // stranger who comes first could keep the client out. When the deadline is
 // over the error is [os.ErrDeadlineExceeded]. The zero deadline is none. The
 // connection does not end with the listener.
-func (l *passiveListener) accept(ctx context.Context, deadline time.Time, allow func(netip.Addr) bool) (*net.TCPConn, error) {
+func (l *Listener) Accept(ctx context.Context, deadline time.Time, allow func(netip.Addr) bool) (*net.TCPConn, error) {
 	l.ports.waiting.Add(1)
 	defer l.ports.waiting.Add(-1)
 	if c, err := l.poll(allow); c != nil || err != nil {
@@ -246,11 +252,11 @@ func (l *passiveListener) accept(ctx context.Context, deadline time.Time, allow 
 	}
 }
 
-// poll is accept without waiting: it returns nil, nil when no connection that
+// poll is Accept without waiting: it returns nil, nil when no connection that
 // allow likes is there. Most clients connect before they send the command; then
 // a timer, which wakes a sleeping processor, would cost a small transfer a tenth
 // of its time.
-func (l *passiveListener) poll(allow func(netip.Addr) bool) (*net.TCPConn, error) {
+func (l *Listener) poll(allow func(netip.Addr) bool) (*net.TCPConn, error) {
 	for isPending(l.TCPListener) {
 		if c, err := l.take(allow); c != nil || err != nil {
 			return c, err
@@ -261,7 +267,7 @@ func (l *passiveListener) poll(allow func(netip.Addr) bool) (*net.TCPConn, error
 
 // take accepts one connection. It returns nil, nil for a stranger's, which is
 // closed.
-func (l *passiveListener) take(allow func(netip.Addr) bool) (*net.TCPConn, error) {
+func (l *Listener) take(allow func(netip.Addr) bool) (*net.TCPConn, error) {
 	c, err := l.AcceptTCP()
 	if err != nil {
 		return nil, err
@@ -278,7 +284,7 @@ func (l *passiveListener) take(allow func(netip.Addr) bool) (*net.TCPConn, error
 }
 
 // Close gives the port back. It ends a waiting accept, and may be called again.
-func (l *passiveListener) Close() error {
+func (l *Listener) Close() error {
 	if l.closed.Swap(true) {
 		return nil
 	}

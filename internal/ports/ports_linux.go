@@ -1,4 +1,4 @@
-package ftpserver
+package ports
 
 import (
 	"net"

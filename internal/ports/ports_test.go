@@ -1,4 +1,4 @@
-package ftpserver
+package ports
 
 import (
 	"context"
@@ -16,12 +16,12 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 
 // freeRange finds n ports in a row that nobody uses, so that tests which run
 // beside this one do not disturb it.
-func freeRange(t testing.TB, n int) PortRange {
+func freeRange(t testing.TB, n int) Range {
 	t.Helper()
 	for low := 20000 + random(8000); low < 32000; low += n {
 		held := make([]net.Listener, 0, n)
 		for i := range n {
-			l, err := listenPassive(t.Context(), netip.AddrPortFrom(loopback, uint16(low+i)))
+			l, err := listenTCP(t.Context(), netip.AddrPortFrom(loopback, uint16(low+i)))
 			if err != nil {
 				break
 			}
@@ -31,14 +31,14 @@ func freeRange(t testing.TB, n int) PortRange {
 			_ = l.Close() // was never used
 		}
 		if len(held) == n {
-			return PortRange{uint16(low), uint16(low + n - 1)}
+			return Range{uint16(low), uint16(low + n - 1)}
 		}
 	}
 	t.Fatalf("no %d free ports in a row below 32000", n)
-	return PortRange{}
+	return Range{}
 }
 
-func dial(t testing.TB, from netip.Addr, l *passiveListener) net.Conn {
+func dial(t testing.TB, from netip.Addr, l *Listener) net.Conn {
 	t.Helper()
 	c, err := net.DialTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), l.Addr().(*net.TCPAddr))
 	if err != nil {
@@ -50,11 +50,11 @@ func dial(t testing.TB, from netip.Addr, l *passiveListener) net.Conn {
 
 func TestPortsStayInRange(t *testing.T) {
 	r := freeRange(t, 8)
-	p := newPorts(r)
-	var lent []*passiveListener
+	p := New(r)
+	var lent []*Listener
 	seen := map[uint16]bool{}
 	for range 8 {
-		l, err := p.listen(t.Context(), loopback)
+		l, err := p.Listen(t.Context(), loopback)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,8 +64,8 @@ func TestPortsStayInRange(t *testing.T) {
 		seen[l.Port()] = true
 		lent = append(lent, l)
 	}
-	if _, err := p.listen(t.Context(), loopback); !errors.Is(err, errNoPorts) {
-		t.Fatalf("a ninth port of eight: %v, want errNoPorts", err)
+	if _, err := p.Listen(t.Context(), loopback); !errors.Is(err, ErrNone) {
+		t.Fatalf("a ninth port of eight: %v, want ErrNone", err)
 	}
 	for _, l := range lent {
 		for range 2 { // the second does nothing
@@ -74,12 +74,12 @@ func TestPortsStayInRange(t *testing.T) {
 			}
 		}
 	}
-	got := p.stats()
-	want := PassiveStats{Range: r, Size: 8, Opened: 8, Exhausted: 1}
+	got := p.Stats()
+	want := Stats{Range: r, Size: 8, Opened: 8, Exhausted: 1}
 	if got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
-	if l, err := p.listen(t.Context(), loopback); err != nil {
+	if l, err := p.Listen(t.Context(), loopback); err != nil {
 		t.Errorf("after all were given back: %v", err)
 	} else {
 		_ = l.Close()
@@ -91,15 +91,15 @@ func TestPortsStayInRange(t *testing.T) {
 func TestPortsHeldByOthers(t *testing.T) {
 	r := freeRange(t, 4)
 	for port := r.Low; port < r.High; port++ {
-		l, err := listenPassive(t.Context(), netip.AddrPortFrom(loopback, port))
+		l, err := listenTCP(t.Context(), netip.AddrPortFrom(loopback, port))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
 	}
-	p := newPorts(r)
+	p := New(r)
 	for range 20 {
-		l, err := p.listen(t.Context(), loopback)
+		l, err := p.Listen(t.Context(), loopback)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,18 +108,18 @@ func TestPortsHeldByOthers(t *testing.T) {
 		}
 		_ = l.Close()
 	}
-	l, err := p.listen(t.Context(), loopback)
+	l, err := p.Listen(t.Context(), loopback)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := p.listen(t.Context(), loopback); !errors.Is(err, errNoPorts) {
-		t.Errorf("all held: %v, want errNoPorts", err)
+	if _, err := p.Listen(t.Context(), loopback); !errors.Is(err, ErrNone) {
+		t.Errorf("all held: %v, want ErrNone", err)
 	}
 }
 
 func TestPortsPardon(t *testing.T) {
-	p := newPorts(PortRange{21000, 21001})
+	p := New(Range{21000, 21001})
 	now := time.Now()
 	p.free = nil
 	p.shunned = []shunnedPort{{21000, now}, {21001, now.Add(time.Second)}}
@@ -131,12 +131,12 @@ func TestPortsPardon(t *testing.T) {
 
 // An address that is not ours is an error of its own, not a lack of ports.
 func TestPortsNoSuchAddress(t *testing.T) {
-	p := newPorts(PortRange{})
-	_, err := p.listen(t.Context(), netip.MustParseAddr("192.0.2.1"))
-	if err == nil || errors.Is(err, errNoPorts) {
+	p := New(Range{})
+	_, err := p.Listen(t.Context(), netip.MustParseAddr("192.0.2.1"))
+	if err == nil || errors.Is(err, ErrNone) {
 		t.Fatalf("listen on 192.0.2.1: %v", err)
 	}
-	if s := p.stats(); s.Failed != 1 || s.Used != 0 || len(p.free) != s.Size {
+	if s := p.Stats(); s.Failed != 1 || s.Used != 0 || len(p.free) != s.Size {
 		t.Errorf("stats %+v, %d free", s, len(p.free))
 	}
 }
@@ -144,8 +144,8 @@ func TestPortsNoSuchAddress(t *testing.T) {
 func TestPassiveFamilies(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1"} {
 		t.Run(addr, func(t *testing.T) {
-			p := newPorts(PortRange{})
-			l, err := p.listen(t.Context(), netip.MustParseAddr(addr))
+			p := New(Range{})
+			l, err := p.Listen(t.Context(), netip.MustParseAddr(addr))
 			if err != nil {
 				if addr == "::1" {
 					t.Skipf("no IPv6 here: %v", err)
@@ -155,7 +155,7 @@ func TestPassiveFamilies(t *testing.T) {
 			defer l.Close()
 			want := netip.MustParseAddr(addr).Unmap()
 			dial(t, want, l)
-			c, err := l.accept(t.Context(), time.Time{}, func(a netip.Addr) bool { return a == want })
+			c, err := l.Accept(t.Context(), time.Time{}, func(a netip.Addr) bool { return a == want })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,8 +167,8 @@ func TestPassiveFamilies(t *testing.T) {
 // Strangers who come first get a reset, and the client still gets in.
 func TestPassiveStrangers(t *testing.T) {
 	stranger := netip.MustParseAddr("127.0.0.2")
-	p := newPorts(PortRange{})
-	l, err := p.listen(t.Context(), loopback)
+	p := New(Range{})
+	l, err := p.Listen(t.Context(), loopback)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestPassiveStrangers(t *testing.T) {
 		turnedAway = append(turnedAway, c)
 	}
 	own := dial(t, loopback, l)
-	c, err := l.accept(t.Context(), time.Now().Add(time.Minute), func(a netip.Addr) bool { return a == loopback })
+	c, err := l.Accept(t.Context(), time.Now().Add(time.Minute), func(a netip.Addr) bool { return a == loopback })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestPassiveStrangers(t *testing.T) {
 			t.Error("a stranger was not cut off")
 		}
 	}
-	if s := p.stats(); s.Strangers != 3 || s.Accepted != 1 || s.Used != 1 || s.Waiting != 0 {
+	if s := p.Stats(); s.Strangers != 3 || s.Accepted != 1 || s.Used != 1 || s.Waiting != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -207,27 +207,27 @@ func TestPassiveAcceptEnds(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		want error
-		run  func(ctx context.Context, l *passiveListener) error
+		run  func(ctx context.Context, l *Listener) error
 	}{
-		{"deadline", os.ErrDeadlineExceeded, func(ctx context.Context, l *passiveListener) error {
-			_, err := l.accept(ctx, time.Now().Add(-time.Second), all)
+		{"deadline", os.ErrDeadlineExceeded, func(ctx context.Context, l *Listener) error {
+			_, err := l.Accept(ctx, time.Now().Add(-time.Second), all)
 			return err
 		}},
-		{"context", cause, func(ctx context.Context, l *passiveListener) error {
+		{"context", cause, func(ctx context.Context, l *Listener) error {
 			ctx, cancel := context.WithCancelCause(ctx)
 			go cancel(cause)
-			_, err := l.accept(ctx, time.Time{}, all)
+			_, err := l.Accept(ctx, time.Time{}, all)
 			return err
 		}},
-		{"close", net.ErrClosed, func(ctx context.Context, l *passiveListener) error {
+		{"close", net.ErrClosed, func(ctx context.Context, l *Listener) error {
 			go l.Close()
-			_, err := l.accept(ctx, time.Time{}, all)
+			_, err := l.Accept(ctx, time.Time{}, all)
 			return err
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPorts(PortRange{})
-			l, err := p.listen(t.Context(), loopback)
+			p := New(Range{})
+			l, err := p.Listen(t.Context(), loopback)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +235,7 @@ func TestPassiveAcceptEnds(t *testing.T) {
 			if err := test.run(t.Context(), l); !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
-			if n := p.stats().TimedOut; (n == 1) != (test.name == "deadline") {
+			if n := p.Stats().TimedOut; (n == 1) != (test.name == "deadline") {
 				t.Errorf("%d timed out", n)
 			}
 		})
@@ -244,9 +244,9 @@ func TestPassiveAcceptEnds(t *testing.T) {
 
 // The way taken when a connection waits already, and the one when it does not.
 func TestPassiveEarlyAndLate(t *testing.T) {
-	p := newPorts(PortRange{})
+	p := New(Range{})
 	for _, early := range []bool{true, false} {
-		l, err := p.listen(t.Context(), loopback)
+		l, err := p.Listen(t.Context(), loopback)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +261,7 @@ func TestPassiveEarlyAndLate(t *testing.T) {
 			}
 		} else {
 			go func() {
-				for p.stats().Waiting == 0 {
+				for p.Stats().Waiting == 0 {
 					runtime.Gosched()
 				}
 				c, err := net.Dial("tcp", l.Addr().String())
@@ -273,7 +273,7 @@ func TestPassiveEarlyAndLate(t *testing.T) {
 				_, _ = c.Read(make([]byte, 1)) // until the server closes
 			}()
 		}
-		c, err := l.accept(t.Context(), time.Now().Add(time.Minute), nil)
+		c, err := l.Accept(t.Context(), time.Now().Add(time.Minute), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,25 +282,25 @@ func TestPassiveEarlyAndLate(t *testing.T) {
 }
 
 func TestPortsConcurrently(t *testing.T) {
-	p := newPorts(freeRange(t, 16))
+	p := New(freeRange(t, 16))
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
 			for range 20 {
-				l, err := p.listen(t.Context(), loopback)
+				l, err := p.Listen(t.Context(), loopback)
 				switch {
-				case errors.Is(err, errNoPorts):
+				case errors.Is(err, ErrNone):
 				case err != nil:
 					t.Error(err)
 				default:
 					_ = l.Close()
 				}
-				p.stats()
+				p.Stats()
 			}
 		})
 	}
 	wg.Wait()
-	s := p.stats()
+	s := p.Stats()
 	if s.Used != 0 || s.Opened+s.Exhausted != 640 || len(p.free)+len(p.shunned) != 16 {
 		t.Errorf("stats %+v, %d free, %d shunned", s, len(p.free), len(p.shunned))
 	}
@@ -308,8 +308,8 @@ func TestPortsConcurrently(t *testing.T) {
 
 // meet is one announcement met, and its connection closed by the server, which
 // leaves TIME_WAIT on the passive port as each download does.
-func meet(b *testing.B, p *ports) {
-	l, err := p.listen(b.Context(), loopback)
+func meet(b *testing.B, p *Pool) {
+	l, err := p.Listen(b.Context(), loopback)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func meet(b *testing.B, p *ports) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := l.accept(b.Context(), time.Now().Add(time.Minute), func(a netip.Addr) bool { return a == loopback })
+	c, err := l.Accept(b.Context(), time.Now().Add(time.Minute), func(a netip.Addr) bool { return a == loopback })
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func meet(b *testing.B, p *ports) {
 }
 
 func BenchmarkPassive(b *testing.B) {
-	p := newPorts(PortRange{})
+	p := New(Range{})
 	for b.Loop() {
 		meet(b, p)
 	}
@@ -337,7 +337,7 @@ func BenchmarkPassive(b *testing.B) {
 // dearer: last/first compares the last thousand of 30,000 with the first.
 func BenchmarkPassiveInARow(b *testing.B) {
 	for range b.N {
-		p := newPorts(PortRange{})
+		p := New(Range{})
 		thousand := func() time.Duration {
 			began := time.Now()
 			for range 1000 {
@@ -355,10 +355,10 @@ func BenchmarkPassiveInARow(b *testing.B) {
 
 // A range of which others hold all must cost little even if it is large.
 func BenchmarkPortsExhausted(b *testing.B) {
-	p := newPorts(PortRange{1, 65535})
+	p := New(Range{1, 65535})
 	p.free = nil
 	for b.Loop() {
-		if _, err := p.listen(b.Context(), loopback); !errors.Is(err, errNoPorts) {
+		if _, err := p.Listen(b.Context(), loopback); !errors.Is(err, ErrNone) {
 			b.Fatal(err)
 		}
 	}

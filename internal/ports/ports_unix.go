@@ -1,6 +1,6 @@
 //go:build unix
 
-package ftpserver
+package ports
 
 import (
 	"errors"
