@@ -305,11 +305,11 @@ func (v *clientFlags) tlsConfig(keyLog string) (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if v.pin != "" {
-		want, err := parsePin(v.pin)
+		want, err := parsePin("--pinnedpubkey", v.pin)
 		if err != nil {
 			return nil, err
 		}
-		c.VerifyConnection = func(s tls.ConnectionState) error { return checkPin(s, want) }
+		c.VerifyConnection = func(s tls.ConnectionState) error { return checkPin("--pinnedpubkey", s, want) }
 	}
 	if keyLog != "" {
 		f, err := os.OpenFile(keyLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -321,16 +321,17 @@ func (v *clientFlags) tlsConfig(keyLog string) (*tls.Config, error) {
 	return c, nil
 }
 
-func parsePin(s string) (sum [sha256.Size]byte, err error) {
+// parsePin reads what a flag says: sha256// and the hash of a public key.
+func parsePin(flag, s string) (sum [sha256.Size]byte, err error) {
 	text, ok := strings.CutPrefix(s, "sha256//")
 	b, err := base64.StdEncoding.DecodeString(text)
 	if !ok || err != nil || len(b) != len(sum) {
-		return sum, misuse("--pinnedpubkey %q: want sha256// and the SHA-256 of the public key in base64", s)
+		return sum, misuse("%s %q: want sha256// and the SHA-256 of the public key in base64", flag, s)
 	}
 	return [sha256.Size]byte(b), nil
 }
 
-func checkPin(s tls.ConnectionState, want [sha256.Size]byte) error {
+func checkPin(flag string, s tls.ConnectionState, want [sha256.Size]byte) error {
 	if len(s.PeerCertificates) == 0 {
 		return errors.New("the server showed no certificate")
 	}
@@ -338,8 +339,8 @@ func checkPin(s tls.ConnectionState, want [sha256.Size]byte) error {
 	if got == want {
 		return nil
 	}
-	return exitcode.With(exitcode.Certificate, fmt.Errorf("the server's key is sha256//%s, another than --pinnedpubkey says",
-		base64.StdEncoding.EncodeToString(got[:])))
+	return exitcode.With(exitcode.Certificate, fmt.Errorf("the server's key is sha256//%s, another than %s says",
+		base64.StdEncoding.EncodeToString(got[:]), flag))
 }
 
 // seconds is a time as curl takes it, in seconds with or without a fraction, or

@@ -40,6 +40,7 @@ fails is told with the hop, with what the user sees, and with the smallest
 changes that repair it; each was tried on the changed network.`,
 		Example: `  towpath doctor predict --nat client
   towpath doctor predict --nat server --firewall strict --alg on --tls on
+  towpath doctor predict --nat client --firewall strict --alg gateway --tls on
   towpath doctor predict docker-bridge --mode pasv --client curl
   towpath doctor predict --list
   towpath doctor predict double-nat --toml > network.toml
@@ -55,7 +56,7 @@ changes that repair it; each was tried on the changed network.`,
 	f.StringVar(&p.nat, "nat", "none", "the `END` behind address translation: none, client (source NAT) or server (destination NAT)")
 	f.StringVar(&p.firewall, "firewall", "open", "what the firewall lets through: open, stateful or strict (port 21 alone, both ways)")
 	f.StringVar(&p.at, "firewall-at", "", "the `END` that the firewall guards: client or server (default: that of --nat, else server)")
-	f.StringVar(&p.alg, "alg", "off", "the kernel's FTP helper on the routers: on or off")
+	f.StringVar(&p.alg, "alg", "off", "who reads announcements on the routers: off, on (the kernel's FTP helper) or gateway, which ends TLS too")
 	f.StringVar(&p.tls, "tls", "off", "AUTH TLS: on or off")
 	f.StringVar(&p.mode, "mode", "all", "port, eprt, pasv, epsv or all")
 	f.StringVar(&p.client, "client", "plain", "plain believes the address in a 227, curl goes where the control connection went")
@@ -147,19 +148,26 @@ func (p *prediction) network(cmd *cobra.Command, args []string) (*topology.Netwo
 	if err != nil {
 		return nil, err
 	}
-	alg, err := isOn("alg", p.alg)
-	if err != nil {
-		return nil, err
+	gateway := p.alg == "gateway"
+	alg := gateway
+	if !gateway {
+		if alg, err = isOn("alg", p.alg); err != nil {
+			return nil, fmt.Errorf("%w, or gateway", err)
+		}
 	}
 	client := topology.ClientKind(p.client)
 	if client != topology.Plain && client != topology.Curl {
 		return nil, fmt.Errorf("--client %q: want plain or curl", p.client)
 	}
 	if len(args) == 0 {
-		return topology.Textbook{
+		n, err := topology.Textbook{
 			NAT: topology.End(p.nat), Firewall: topology.Strength(p.firewall), At: topology.End(p.at),
 			ALG: alg, TLS: tls, Client: client,
 		}.Network()
+		if err == nil && gateway {
+			n = n.WithGateway()
+		}
+		return n, err
 	}
 	for _, name := range []string{"nat", "firewall", "firewall-at", "alg"} {
 		if cmd.Flags().Changed(name) {

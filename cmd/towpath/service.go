@@ -284,19 +284,24 @@ func (svc *service) listen() error {
 }
 
 func (svc *service) bind(addr string, implicit bool) error {
+	l, err := bindControl(addr)
+	if err == nil {
+		svc.listeners = append(svc.listeners, listener{l, implicit})
+	}
+	return err
+}
+
+// bindControl listens for control connections.
+func bindControl(addr string) (net.Listener, error) {
 	// Keep-alive is set by the server, for each connection.
 	lc := net.ListenConfig{KeepAlive: -1}
 	// What MPTCP brings, FTP cannot use, and its sockets move files slower.
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(context.Background(), "tcp", addr)
-	if err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			err = fmt.Errorf("%w; ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket (or choose another: --listen :2121)", err)
-		}
-		return err
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w; ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket (or choose another: --listen :2121)", err)
 	}
-	svc.listeners = append(svc.listeners, listener{l, implicit})
-	return nil
+	return l, err
 }
 
 // confine gives up what is not needed once the ports are bound.
