@@ -142,6 +142,11 @@ type Visitor struct {
 	Client   netip.AddrPort `json:"client"`
 	Local    netip.AddrPort `json:"local"`
 	Original netip.AddrPort `json:"original,omitzero"`
+	// Reached is where the client called if a load balancer says so: then Local
+	// is only where the balancer did. Wanted is the server, "host:port", that the
+	// client asked a door such as SOCKS for.
+	Reached netip.AddrPort `json:"reached,omitzero"`
+	Wanted  string         `json:"wanted,omitempty"`
 	// ServerName is what the client named in TLS (SNI), Host in HOST (RFC
 	// 7151), User in USER.
 	ServerName string `json:"server_name,omitempty"`

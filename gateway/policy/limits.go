@@ -80,7 +80,7 @@ const maxClients = 1 << 16
 // Enter counts a session of a client, or says which limit is reached. leave, which
 // may be called again, gives the place back.
 func (m *Meter) Enter(from netip.Addr) (leave func(), err error) {
-	from = block(from)
+	from = Block(from)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.limits
@@ -125,7 +125,7 @@ func (m *Meter) client(from netip.Addr) *client {
 
 // Login counts a login that is tried.
 func (m *Meter) Login(from netip.Addr) error {
-	from = block(from)
+	from = Block(from)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.limits.LoginsPerMinute
@@ -210,9 +210,9 @@ func (p Pace) Wait(ctx context.Context, n int) error {
 	return nil
 }
 
-// block is whom an address is counted as: itself, and in IPv6 its /64, all of
+// Block is whom an address is counted as: itself, and in IPv6 its /64, all of
 // which one customer has.
-func block(a netip.Addr) netip.Addr {
+func Block(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {
 		p, _ := a.Prefix(64) // 64 bits are never too many

@@ -234,16 +234,16 @@ func within(nets []netip.Prefix, a netip.Addr) bool {
 
 func anyGlob(patterns []string, s string) bool {
 	for _, p := range patterns {
-		if glob(p, s) {
+		if Glob(p, s) {
 			return true
 		}
 	}
 	return false
 }
 
-// glob matches * (any run) and ? (one byte), and nothing else is special: names
+// Glob matches * (any run) and ? (one byte), and nothing else is special: names
 // of users and hosts hold brackets and backslashes of their own (DOMAIN\user).
-func glob(pattern, s string) bool {
+func Glob(pattern, s string) bool {
 	// The place to go back to: behind the last star, and what it has eaten.
 	star, eaten := -1, 0
 	p, i := 0, 0

@@ -350,7 +350,7 @@ func TestGlob(t *testing.T) {
 		{`d\*`, `d\u`, true},
 		{"*a*a*a*a*a*a*a*a*b", strings.Repeat("a", 2000), false},
 	} {
-		if got := glob(tt.pattern, tt.s); got != tt.want {
+		if got := Glob(tt.pattern, tt.s); got != tt.want {
 			t.Errorf("%q on %.20q: %v", tt.pattern, tt.s, got)
 		}
 	}

@@ -112,7 +112,7 @@ func (t Target) Match(name, host string, addr netip.AddrPort) bool {
 		return t.Net.Contains(addr.Addr().Unmap().WithZone(""))
 	}
 	for _, s := range []string{name, host} {
-		if s = strings.TrimRight(strings.ToLower(s), "."); s != "" && glob(t.Name, s) {
+		if s = strings.TrimRight(strings.ToLower(s), "."); s != "" && Glob(t.Name, s) {
 			return true
 		}
 	}
