@@ -63,3 +63,38 @@ func ExampleOpenNetfilter() {
 	}
 	defer hole.Close()
 }
+
+// What is put into the kernel for pinholes that hang on control connections.
+func ExampleConntrackOptions_Plan() {
+	if err := (firewall.ConntrackOptions{Ports: []uint16{21, 2121}}).Plan(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// table inet towpath_control {
+	// 	flags owner
+	//
+	// 	ct helper control {
+	// 		type "sane" protocol tcp
+	// 		l3proto inet
+	// 	}
+	//
+	// 	set ports {
+	// 		type inet_service
+	// 		elements = { 21, 2121 }
+	// 	}
+	//
+	// 	chain prerouting {
+	// 		type filter hook prerouting priority mangle; policy accept;
+	// 		ct state new tcp dport @ports ct helper set "control"
+	// 	}
+	//
+	// 	chain output {
+	// 		type filter hook output priority mangle; policy accept;
+	// 		ct state new tcp dport @ports ct helper set "control"
+	// 	}
+	//
+	// 	chain translate {
+	// 		type nat hook prerouting priority dstnat - 10; policy accept;
+	// 	}
+	// }
+}

@@ -16,8 +16,8 @@ import (
 )
 
 // Netfilter opens pinholes in the kernel, and has it translate their addresses.
-// A pinhole is a few elements of sets and maps, which the kernel takes out when
-// their time is over; the one that lets a connection in also when it has come.
+// A pinhole is a few elements of sets and maps with time-outs, of which the
+// kernel takes the one that lets the connection in out when it has come.
 // [NetfilterOptions.Plan] writes the table. Of its rules, those for IPv4:
 //
 //	prerouting   ip saddr . ip daddr . tcp dport @via4 ct mark set ct mark | 0x00200000
@@ -54,8 +54,13 @@ type hole struct {
 	key   holeKey
 	parts []part // the first lets the connection in
 	until time.Time
+	over  *time.Timer
 	used  bool
 }
+
+// grace is how much longer than the life of a pinhole the kernel keeps it, if
+// nobody takes it away: so what is gone before has been used.
+const grace = time.Second
 
 // part is an element of a set.
 type part struct {
@@ -102,7 +107,6 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 			return nil, fmt.Errorf("pinhole %v: %w", p, err)
 		}
 	}
-	h.until = time.Now().Add(p.Life)
 	for _, part := range h.parts {
 		if err := n.conn.SetAddElements(part.set, []nftables.SetElement{part.SetElement}); err != nil {
 			return nil, fmt.Errorf("pinhole %v: %w", p, err)
@@ -111,6 +115,8 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 	if err := n.conn.Flush(); err != nil {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
+	h.until = time.Now().Add(p.Life)
+	h.over = time.AfterFunc(p.Life, func() { _ = h.expire() }) // else the kernel does it
 	n.holes[h.key] = h
 	return h, nil
 }
@@ -118,11 +124,10 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 // parts are the elements that p is made of.
 func (n *Netfilter) parts(p Pinhole) []part {
 	f := family(p.From.Is6())
-	life := max(p.Life.Round(time.Millisecond), time.Millisecond) // the kernel's unit
 	elementOf := func(s *set, to netip.AddrPort, value []byte) part {
-		e := nftables.SetElement{Key: addressKey(p.From, to), Val: value, Timeout: life}
+		e := nftables.SetElement{Key: addressKey(p.From, to), Val: value, Timeout: p.Life + grace}
 		if value != nil {
-			e.Timeout += time.Second // is looked up after what lets the connection in
+			e.Timeout += grace // is looked up after what lets the connection in
 		}
 		return part{n.sets[s], e}
 	}
@@ -157,7 +162,7 @@ func addressValue(a netip.AddrPort) []byte {
 func (h *hole) Used() (netip.AddrPort, bool) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	if h.n.holes[h.key] == h && !h.n.closed && !h.used && time.Now().Before(h.until) {
+	if h.n.holes[h.key] == h && !h.n.closed && !h.used {
 		h.used = !h.n.has(h.parts[0])
 	}
 	return netip.AddrPortFrom(h.key.from, 0), h.used
@@ -196,6 +201,13 @@ func (o *ownTable) has(p part) bool {
 
 // Close takes the pinhole back if it has not been used.
 func (h *hole) Close() error {
+	if err := h.expire(); err != nil {
+		return fmt.Errorf("closing a pinhole: %w", err)
+	}
+	return nil
+}
+
+func (h *hole) expire() error {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	if h.n.holes[h.key] != h { // closed before, or opened anew
@@ -205,21 +217,19 @@ func (h *hole) Close() error {
 	if h.n.closed {
 		return nil
 	}
-	if err := h.take(); err != nil {
-		return fmt.Errorf("closing a pinhole: %w", err)
-	}
-	return nil
+	return h.take()
 }
 
 // take takes what the pinhole is made of out of the sets. The kernel may have
-// taken the first part before: the connection has come, or its time is over. A
-// transaction fails as a whole, so then the others go alone.
+// taken the first part before, since the connection has come. A transaction
+// fails as a whole, so then the others go alone.
 func (h *hole) take() error {
+	h.over.Stop()
 	err := h.n.remove(h.parts...)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	h.used = h.used || time.Now().Before(h.until)
+	h.used = h.used || time.Now().Before(h.until.Add(grace))
 	for _, p := range h.parts[1:] {
 		if err := h.n.remove(p); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err

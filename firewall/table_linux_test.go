@@ -54,5 +54,6 @@ func plannedTables(t *testing.T) map[string]*table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]*table{"pinholes": &o.table().table}
+	expectations, _ := ConntrackOptions{Ports: []uint16{21, 2121}}.table()
+	return map[string]*table{"pinholes": &o.table().table, "expectations": expectations}
 }

@@ -1,0 +1,75 @@
+package firewall
+
+import (
+	"fmt"
+	"io"
+	"slices"
+)
+
+// ConntrackOptions say how [OpenConntrack] does its work. The zero value is
+// ready to use.
+type ConntrackOptions struct {
+	// Table is the name of the table; "" means "towpath_control". Only one
+	// process at a time can have it.
+	Table string
+	// Ports are those that control connections go to, on both sides of a
+	// gateway; none are port 21. Connections that are there already stay as
+	// they are.
+	Ports []uint16
+	// NetNS is a file descriptor of the network namespace to work in; 0 means
+	// that of the process.
+	NetNS int
+}
+
+// inert is a helper of the kernel that reads TCP and finds nothing in FTP: it
+// waits for an answer that begins with four zero bytes, and we send none.
+const inert = "sane"
+
+// Plan writes the table that [OpenConntrack] makes, as nft writes it.
+func (o ConntrackOptions) Plan(w io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	t, _ := o.table()
+	return t.write(w)
+}
+
+func (o ConntrackOptions) check() error {
+	if slices.Contains(o.Ports, 0) {
+		return fmt.Errorf("port 0 for control connections; want 1 to 65535")
+	}
+	return nil
+}
+
+// table is what has control connections take expectations, and the set of their
+// ports in it.
+func (o ConntrackOptions) table() (*table, *set) {
+	if o.Table == "" {
+		o.Table = DefaultTable + "_control"
+	}
+	if len(o.Ports) == 0 {
+		o.Ports = []uint16{21}
+	}
+	const name = "control"
+	ports := portSet("ports", o.Ports)
+	// Before the NAT, so by the port that the client has dialled. That a helper
+	// is asked for comes too late when the first packet has passed.
+	rules := [][]statement{{isNew{}, in{[]packet{port}, ports}, help(name)}}
+	return &table{
+		name: o.Table, owner: true, helpers: map[string]string{name: inert}, sets: []*set{ports},
+		chains: []*chain{
+			{"prerouting", "filter", "prerouting", -150, rules},
+			{"output", "filter", "output", -150, rules},
+			// Without a chain of this type nobody translates at all.
+			{"translate", "nat", "prerouting", -110, nil},
+		},
+	}, ports
+}
+
+func portSet(name string, ports []uint16) *set {
+	s := &set{name: name, key: []field{service}}
+	for _, p := range slices.Compact(slices.Sorted(slices.Values(ports))) {
+		s.elements = append(s.elements, element{port: p})
+	}
+	return s
+}
