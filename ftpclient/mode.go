@@ -496,7 +496,7 @@ func (n *announcement) close() {
 // TLS before, and what the server said in between may have brought a ticket.
 func (s *session) protect(ctx context.Context, d *dataConn) (resumed bool, err error) {
 	d.beneath = newBeneath(d.tcp)
-	d.tls = tls.Client(d.beneath, s.tls.data())
+	d.tls = tls.Client(d.beneath, s.tls.Data())
 	d.arm(s.set.Timeout)
 	if err := d.tls.HandshakeContext(ctx); err != nil {
 		return false, fmt.Errorf("TLS on the data connection: %w", err)

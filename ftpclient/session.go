@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/resume"
 )
 
 // session is one control connection. Until [session.listen] runs, one goroutine
@@ -25,7 +26,7 @@ type session struct {
 	raw         net.Conn   // under TLS
 	peer, local netip.Addr // not valid when a proxy is between and does not tell
 	in          *ftp.Reader
-	tls         *tickets // nil in clear text
+	tls         *resume.Tickets // nil in clear text
 
 	features ftp.Features
 	kind     byte   // the TYPE in force, 0: not known

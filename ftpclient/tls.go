@@ -10,98 +10,22 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"towpath/ftp"
 	"towpath/internal/records"
+	"towpath/internal/resume"
 )
-
-// tickets hold the newest TLS session of a control connection, for its data
-// connections to resume. Many servers require it, as proof that both belong to
-// the same client. Tickets from data connections are left aside: with some
-// servers they lead to another session than that of the control connection,
-// and FileZilla Server sends a new one on the control connection for each
-// transfer.
-type tickets struct {
-	mu     sync.Mutex
-	newest *tls.ClientSessionState
-	base   *tls.Config
-}
-
-// The protocols offered in ALPN (RFC 7301), so that no server of another protocol
-// takes our connection for its own (ALPACA), and servers that demand a name get
-// one. FileZilla Server takes ftp on the control connection and ftp-data on the
-// other; vsftpd 3.0.4 and later want ftp on both.
-const (
-	protocolFTP     = "ftp"
-	protocolFTPData = "ftp-data"
-)
-
-// newTickets makes the configuration of a session out of the user's. A name of
-// the server is always set: without it crypto/tls files sessions under address
-// and port, and data connections, which go to another port, find none.
-func newTickets(base *tls.Config, host string) *tickets {
-	if base == nil {
-		base = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c := base.Clone()
-	if c.ServerName == "" {
-		c.ServerName = host
-	}
-	c.SessionTicketsDisabled = false
-	return &tickets{base: c}
-}
-
-// control is the configuration of the control connection. It resumes nothing:
-// it is what begins.
-func (t *tickets) control() *tls.Config {
-	return t.config(fromControl{t}, protocolFTP)
-}
-
-// data is the configuration of data connections.
-func (t *tickets) data() *tls.Config {
-	return t.config(forData{t}, protocolFTPData, protocolFTP)
-}
-
-func (t *tickets) config(cache tls.ClientSessionCache, protocols ...string) *tls.Config {
-	c := t.base.Clone()
-	c.ClientSessionCache = cache
-	if c.NextProtos == nil {
-		c.NextProtos = protocols
-	}
-	return c
-}
-
-type fromControl struct{ *tickets }
-
-func (t fromControl) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
-
-func (t fromControl) Put(_ string, s *tls.ClientSessionState) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.newest = s
-}
-
-type forData struct{ *tickets }
-
-func (t forData) Get(string) (*tls.ClientSessionState, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.newest, t.newest != nil
-}
-
-func (t forData) Put(string, *tls.ClientSessionState) {}
 
 // secure puts TLS over the control connection. Nothing read before it survives.
 func (s *session) secure(ctx context.Context) error {
-	s.tls = newTickets(s.set.TLSConfig, s.host)
+	s.tls = resume.NewTickets(s.set.TLSConfig, s.host)
 	under := s.raw
 	if s.set.ClearControl {
 		under = records.OneByOne(under)
 	}
-	c := tls.Client(under, s.tls.control())
+	c := tls.Client(under, s.tls.Control())
 	if err := c.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS with %s: %w", s.host, err)
 	}

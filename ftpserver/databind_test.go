@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"towpath/internal/resume"
 )
 
 // testCertificate is one self-signed certificate for all tests.
@@ -89,16 +91,16 @@ func TestBinding(t *testing.T) {
 		{BindPrefer, unknown, verdict{}},
 		{BindRequire, own, verdict{bound: true}},
 		{BindRequire, afterData, verdict{bound: true}},
-		{BindRequire, foreign, verdict{err: errForeignSession}},
-		{BindRequire, none, verdict{err: errUnbound}},
-		{BindRequire, unknown, verdict{err: errUnbound}},
+		{BindRequire, foreign, verdict{err: resume.ErrForeign}},
+		{BindRequire, none, verdict{err: resume.ErrUnbound}},
+		{BindRequire, unknown, verdict{err: resume.ErrUnbound}},
 	} {
 		for name, version := range tlsVersions {
 			base := serverTLS(t)
-			session, other := newBinding(base, test.mode), newBinding(base, test.mode)
+			session, other := resume.NewBinding(base, test.mode), resume.NewBinding(base, test.mode)
 			cache := tls.NewLRUClientSessionCache(1)
-			begin := func(b *binding) {
-				if _, err := handshake(t, b.control(), clientConfig(version, cache)); err != nil {
+			begin := func(b *resume.Binding) {
+				if _, err := handshake(t, b.Control(), clientConfig(version, cache)); err != nil {
 					t.Fatalf("control: %v", err)
 				}
 			}
@@ -108,21 +110,21 @@ func TestBinding(t *testing.T) {
 			case afterData:
 				begin(session)
 				for range 3 {
-					if cs, err := handshake(t, session.data(), clientConfig(version, cache)); err != nil || !cs.DidResume {
+					if cs, err := handshake(t, session.Data(), clientConfig(version, cache)); err != nil || !cs.DidResume {
 						t.Fatalf("data: resumed %v, %v", cs.DidResume, err)
 					}
 				}
 			case foreign:
 				begin(other)
 			case unknown:
-				begin(newBinding(serverTLS(t), test.mode))
+				begin(resume.NewBinding(serverTLS(t), test.mode))
 			}
-			cs, err := handshake(t, session.data(), clientConfig(version, cache))
+			cs, err := handshake(t, session.Data(), clientConfig(version, cache))
 			var got verdict
 			if err != nil {
 				got.err = err
 			} else {
-				got.bound, got.err = session.verify(cs)
+				got.bound, got.err = session.Verify(cs)
 			}
 			if got.bound != test.want.bound || !errors.Is(got.err, test.want.err) {
 				t.Errorf("%s, mode %d, %s: %v, want %v", name, test.mode, test.ticket, got, test.want)
@@ -138,13 +140,13 @@ func TestBindingControlStartsAnew(t *testing.T) {
 		base := serverTLS(t)
 		cache := tls.NewLRUClientSessionCache(1)
 		for range 2 {
-			b := newBinding(base, BindRequire)
-			cs, err := handshake(t, b.control(), clientConfig(version, cache))
+			b := resume.NewBinding(base, BindRequire)
+			cs, err := handshake(t, b.Control(), clientConfig(version, cache))
 			if err != nil || cs.DidResume {
 				t.Fatalf("%s: control resumed %v, %v", name, cs.DidResume, err)
 			}
-			cs, err = handshake(t, b.data(), clientConfig(version, cache))
-			if bound, verr := b.verify(cs); err != nil || verr != nil || !bound {
+			cs, err = handshake(t, b.Data(), clientConfig(version, cache))
+			if bound, verr := b.Verify(cs); err != nil || verr != nil || !bound {
 				t.Errorf("%s: data bound %v, %v, %v", name, bound, err, verr)
 			}
 		}
@@ -155,22 +157,22 @@ func TestBindingControlStartsAnew(t *testing.T) {
 func TestBindingChosenConfig(t *testing.T) {
 	for name, version := range tlsVersions {
 		base := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return serverTLS(t), nil }}
-		b, other := newBinding(base, BindRequire), newBinding(base, BindRequire)
+		b, other := resume.NewBinding(base, BindRequire), resume.NewBinding(base, BindRequire)
 		cache := tls.NewLRUClientSessionCache(1)
-		if _, err := handshake(t, b.control(), clientConfig(version, cache)); err != nil {
+		if _, err := handshake(t, b.Control(), clientConfig(version, cache)); err != nil {
 			t.Fatal(err)
 		}
-		if cs, err := handshake(t, b.data(), clientConfig(version, cache)); err != nil || !cs.DidResume {
+		if cs, err := handshake(t, b.Data(), clientConfig(version, cache)); err != nil || !cs.DidResume {
 			t.Errorf("%s: own session: resumed %v, %v", name, cs.DidResume, err)
 		}
-		if _, err := handshake(t, other.data(), clientConfig(version, cache)); !errors.Is(err, errForeignSession) {
+		if _, err := handshake(t, other.Data(), clientConfig(version, cache)); !errors.Is(err, resume.ErrForeign) {
 			t.Errorf("%s: other session: %v", name, err)
 		}
 	}
 }
 
 func TestALPN(t *testing.T) {
-	b := newBinding(serverTLS(t), BindOff)
+	b := resume.NewBinding(serverTLS(t), BindOff)
 	for _, test := range []struct {
 		offer         []string
 		control, data bool
@@ -185,10 +187,10 @@ func TestALPN(t *testing.T) {
 	} {
 		client := clientConfig(tls.VersionTLS13, nil)
 		client.NextProtos = test.offer
-		if _, err := handshake(t, b.control(), client); (err == nil) != test.control {
+		if _, err := handshake(t, b.Control(), client); (err == nil) != test.control {
 			t.Errorf("control, offer %q: %v", test.offer, err)
 		}
-		if _, err := handshake(t, b.data(), client); (err == nil) != test.data {
+		if _, err := handshake(t, b.Data(), client); (err == nil) != test.data {
 			t.Errorf("data, offer %q: %v", test.offer, err)
 		}
 	}
@@ -199,20 +201,20 @@ func TestBindingLeavesBaseAlone(t *testing.T) {
 	protos[0] = "x-own"
 	base := serverTLS(t)
 	base.NextProtos, base.MinVersion = protos, tls.VersionTLS10
-	b := newBinding(base, BindOff)
-	if c := b.control(); !slices.Equal(c.NextProtos, []string{"x-own", "ftp"}) || c.MinVersion != tls.VersionTLS12 {
+	b := resume.NewBinding(base, BindOff)
+	if c := b.Control(); !slices.Equal(c.NextProtos, []string{"x-own", "ftp"}) || c.MinVersion != tls.VersionTLS12 {
 		t.Errorf("control: %q, version %x", c.NextProtos, c.MinVersion)
 	}
-	if c := b.data(); !slices.Equal(c.NextProtos, []string{"x-own", "ftp", "ftp-data"}) {
+	if c := b.Data(); !slices.Equal(c.NextProtos, []string{"x-own", "ftp", "ftp-data"}) {
 		t.Errorf("data: %q", c.NextProtos)
 	}
 	if base.WrapSession != nil || len(base.NextProtos) != 1 || protos[:2][1] != "" || base.MinVersion != tls.VersionTLS10 {
 		t.Error("the base was changed")
 	}
-	if first, second := b.control(), b.control(); first != second {
+	if first, second := b.Control(), b.Control(); first != second {
 		t.Error("a configuration is made twice")
 	}
-	if first, second := b.data(), b.data(); first != second {
+	if first, second := b.Data(), b.Data(); first != second {
 		t.Error("a configuration is made twice")
 	}
 }
@@ -221,15 +223,15 @@ func BenchmarkBinding(b *testing.B) {
 	base := serverTLS(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		newBinding(base, BindPrefer).control()
+		resume.NewBinding(base, BindPrefer).Control()
 	}
 }
 
 func BenchmarkDataHandshake(b *testing.B) {
-	bind := newBinding(serverTLS(b), BindPrefer)
+	bind := resume.NewBinding(serverTLS(b), BindPrefer)
 	client := clientConfig(tls.VersionTLS13, tls.NewLRUClientSessionCache(1))
 	for b.Loop() {
-		if _, err := handshake(b, bind.data(), client); err != nil {
+		if _, err := handshake(b, bind.Data(), client); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"towpath/ftp"
 	"towpath/internal/ports"
 	"towpath/internal/records"
+	"towpath/internal/resume"
 )
 
 // transferType is what TYPE sets.
@@ -321,14 +322,14 @@ func (s *session) protect(t *transfer, d *dataConn) error {
 		patience = min(patience, s.set.StallTimeout)
 	}
 	t.use(d.tcp, patience)
-	d.tls = tls.Server(records.Gather(d.tcp), s.binding.data())
+	d.tls = tls.Server(records.Gather(d.tcp), s.binding.Data())
 	err := d.tls.Handshake() // t interrupts it
 	var bound bool
 	if err == nil {
-		bound, err = s.binding.verify(d.tls.ConnectionState())
+		bound, err = s.binding.Verify(d.tls.ConnectionState())
 	}
 	switch {
-	case errors.Is(err, errForeignSession), errors.Is(err, errUnbound):
+	case errors.Is(err, resume.ErrForeign), errors.Is(err, resume.ErrUnbound):
 		s.srv.counters.foreign.Add(1)
 		s.log(slog.LevelWarn, "data connection is not bound to its session", "err", err)
 		return refuse(522, "The data connection must resume the TLS session of the control connection.", err)
@@ -337,7 +338,7 @@ func (s *session) protect(t *transfer, d *dataConn) error {
 		return refuse(425, "The TLS handshake on the data connection failed.", err)
 	case bound:
 		s.srv.counters.bound.Add(1)
-	case s.binding.foreign.Swap(false):
+	case s.binding.Foreign():
 		s.srv.counters.foreign.Add(1)
 	default:
 		s.srv.counters.unbound.Add(1)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"towpath/internal/ports"
+	"towpath/internal/resume"
 	"towpath/storage"
 )
 
@@ -158,7 +159,7 @@ type Told struct {
 }
 
 // Binding is what the server asks of TLS data connections.
-type Binding int
+type Binding = resume.Mode
 
 // The bindings. Resuming proves that the one who opens the data connection is
 // the one who holds the control connection; the certificate of the server
@@ -166,11 +167,11 @@ type Binding int
 const (
 	// BindPrefer serves a data connection that resumes nothing, or that wanted
 	// to resume another session, and counts it.
-	BindPrefer Binding = iota
+	BindPrefer = resume.Prefer
 	// BindRequire refuses data connections that do not resume their session.
-	BindRequire
+	BindRequire = resume.Require
 	// BindOff does not look.
-	BindOff
+	BindOff = resume.Off
 )
 
 // Login is what is known of somebody who wants to enter.

@@ -17,6 +17,7 @@ import (
 
 	"towpath/internal/ports"
 	"towpath/internal/records"
+	"towpath/internal/resume"
 )
 
 // tcpPair is a connection of the loopback, both ends.
@@ -65,7 +66,7 @@ func TestRecordsArrive(t *testing.T) {
 			want := noise(size)
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				c := tls.Server(records.Gather(server), newBinding(serverTLS(t), BindOff).data())
+				c := tls.Server(records.Gather(server), resume.NewBinding(serverTLS(t), BindOff).Data())
 				if err := c.Handshake(); err != nil {
 					t.Errorf("%s %d: %v", name, size, err)
 				}
@@ -110,7 +111,7 @@ func TestUploadEnds(t *testing.T) {
 					_ = client.CloseWrite()
 					_, _ = io.Copy(io.Discard, c) // the ticket must not be left unread: a reset would follow
 				})
-				c := tls.Server(records.Gather(server), newBinding(serverTLS(t), BindOff).data())
+				c := tls.Server(records.Gather(server), resume.NewBinding(serverTLS(t), BindOff).Data())
 				var got bytes.Buffer
 				n, err := copyPiped(&got, c, nil)
 				if n != int64(size) || !bytes.Equal(got.Bytes(), want) {
@@ -204,7 +205,7 @@ func BenchmarkDownload(b *testing.B) {
 			if gather {
 				conn = records.Gather(server)
 			}
-			c := tls.Server(conn, newBinding(serverTLS(b), BindOff).data())
+			c := tls.Server(conn, resume.NewBinding(serverTLS(b), BindOff).Data())
 			buf := make([]byte, 256<<10)
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
@@ -242,7 +243,7 @@ func BenchmarkUpload(b *testing.B) {
 				}
 				_ = c.CloseWrite()
 			}()
-			c := tls.Server(records.Gather(server), newBinding(serverTLS(b), BindOff).data())
+			c := tls.Server(records.Gather(server), resume.NewBinding(serverTLS(b), BindOff).Data())
 			for range b.N {
 				_, _ = f.Seek(0, io.SeekStart)
 				src := io.LimitReader(c, size)

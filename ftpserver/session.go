@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/resume"
 	"towpath/internal/transcript"
 )
 
@@ -60,8 +61,8 @@ type session struct {
 	extra    *extra
 
 	// TLS.
-	binding *binding // nil in clear text
-	private bool     // PROT P
+	binding *resume.Binding // nil in clear text
+	private bool            // PROT P
 
 	idle    time.Duration
 	pending []string    // lines that came while a transfer ran

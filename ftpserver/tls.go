@@ -13,6 +13,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/internal/records"
+	"towpath/internal/resume"
 )
 
 // auth is AUTH (RFC 4217 4). TLS-C is an old name of TLS; SSL and TLS-P also
@@ -61,8 +62,8 @@ func (s *session) secure() error {
 			base = c
 		}
 	}
-	b := newBinding(base, s.set.Binding)
-	c := tls.Server(records.OneByOne(s.tcp), b.control())
+	b := resume.NewBinding(base, s.set.Binding)
+	c := tls.Server(records.OneByOne(s.tcp), b.Control())
 	by := time.Now().Add(handshakeTimeout)
 	if login := s.loginBy(); !login.IsZero() && login.Before(by) {
 		by = login

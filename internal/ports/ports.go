@@ -51,6 +51,7 @@ type Pool struct {
 
 	mu      sync.Mutex
 	free    []uint16
+	lent    []bool        // by the distance to the low end
 	shunned []shunnedPort // oldest first
 
 	used, waiting                  atomic.Int64
@@ -89,7 +90,7 @@ func New(r Range) *Pool {
 		r = Dynamic
 	}
 	p := &Pool{rng: r, size: int(r.High) - int(r.Low) + 1}
-	p.free = make([]uint16, p.size)
+	p.free, p.lent = make([]uint16, p.size), make([]bool, p.size)
 	for i := range p.free {
 		p.free[i] = r.Low + uint16(i)
 	}
@@ -155,6 +156,7 @@ func (p *Pool) take() (uint16, bool) {
 	port := p.free[i]
 	p.free[i] = p.free[n-1]
 	p.free = p.free[:n-1]
+	p.lent[port-p.rng.Low] = true
 	return port, true
 }
 
@@ -172,11 +174,13 @@ func (p *Pool) giveBack(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, port)
+	p.lent[port-p.rng.Low] = false
 }
 
 func (p *Pool) shun(port uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lent[port-p.rng.Low] = false
 	p.shunned = append(p.shunned, shunnedPort{port, time.Now().Add(shunFor)})
 }
 
@@ -213,6 +217,47 @@ type Listener struct {
 	ports  *Pool
 	port   uint16
 	closed atomic.Bool
+}
+
+// Lease lends a port on which nobody listens: the kernel is to answer there, in
+// a way that the caller has arranged.
+func (p *Pool) Lease() (*Lease, error) {
+	port, ok := p.take()
+	if !ok {
+		p.exhausted.Add(1)
+		return nil, ErrNone
+	}
+	p.used.Add(1)
+	p.opened.Add(1)
+	return &Lease{ports: p, port: port}, nil
+}
+
+// Lease is a port lent without a listener.
+type Lease struct {
+	ports  *Pool
+	port   uint16
+	closed atomic.Bool
+}
+
+// Port is the port to announce.
+func (l *Lease) Port() uint16 { return l.port }
+
+// Close gives the port back, and may be called again.
+func (l *Lease) Close() {
+	if !l.closed.Swap(true) {
+		l.ports.used.Add(-1)
+		l.ports.giveBack(l.port)
+	}
+}
+
+// Lends says whether a port is lent now.
+func (p *Pool) Lends(port uint16) bool {
+	if port < p.rng.Low || port > p.rng.High {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lent[port-p.rng.Low]
 }
 
 // Port is the port to announce.
@@ -277,10 +322,20 @@ func (l *Listener) take(allow func(netip.Addr) bool) (*net.TCPConn, error) {
 		l.ports.accepted.Add(1)
 		return c, nil
 	}
+	l.Stranger(c)
+	return nil, nil
+}
+
+// Stranger turns a connection away, and counts it.
+func (l *Listener) Stranger(c *net.TCPConn) {
 	l.ports.strangers.Add(1)
 	_ = c.SetLinger(0) // reset: a stranger shall not leave TIME_WAIT with us
 	_ = c.Close()      // nothing was written
-	return nil, nil
+}
+
+// Refuse turns away whoever waits to be accepted now.
+func (l *Listener) Refuse() {
+	_, _ = l.poll(func(netip.Addr) bool { return false }) // an accept that fails will fail again
 }
 
 // Close gives the port back. It ends a waiting accept, and may be called again.

@@ -1,4 +1,9 @@
-package ftpserver
+// Package resume lets the data connections of FTP resume the TLS session of their
+// control connection, on both halves: a [Binding] is the server's, who wants to
+// know that both belong to the same client, and [Tickets] are the client's.
+//
+// It opens no connections: it makes configurations for crypto/tls.
+package resume
 
 import (
 	"bytes"
@@ -21,14 +26,24 @@ const (
 
 // Errors of data connections over TLS.
 var (
-	// errForeignSession: the TLS session that the client wants to resume was
+	// ErrForeign: the TLS session that the client wants to resume was
 	// begun on somebody else's control connection, or on an earlier one.
-	errForeignSession = errors.New("data connection resumes the TLS session of another control connection")
-	// errUnbound: [BindRequire] and nothing was resumed (522).
-	errUnbound = errors.New("data connection does not resume the TLS session of its control connection")
+	ErrForeign = errors.New("data connection resumes the TLS session of another control connection")
+	// ErrUnbound: [Require] and nothing was resumed (522).
+	ErrUnbound = errors.New("data connection does not resume the TLS session of its control connection")
 )
 
-// binding ties the data connections of one control session to it.
+// Mode says what a data connection must show.
+type Mode int
+
+// Prefer counts what resumes nothing, Require refuses it, and Off does not look.
+const (
+	Prefer Mode = iota
+	Require
+	Off
+)
+
+// Binding ties the data connections of one control session to it.
 //
 // That a TLS connection resumes some session proves only that the client has
 // been here before; any other user has as well. So each ticket carries, under
@@ -50,9 +65,9 @@ var (
 // The control connection itself resumes nothing: a client that comes back must
 // get a ticket of its new session, or its data connections would show the old
 // one.
-type binding struct {
+type Binding struct {
 	base *tls.Config
-	mode Binding
+	mode Mode
 	name []byte // an entry of SessionState.Extra: ticketMark, then 16 random bytes
 
 	// foreign: a data connection has shown the ticket of another session.
@@ -66,17 +81,17 @@ type binding struct {
 // share.
 const ticketMark = "towpath control session 1:"
 
-// newBinding binds a control session that uses base, whose ticket keys are
+// NewBinding binds a control session that uses base, whose ticket keys are
 // shared by all sessions. If base has tickets disabled, nothing can be
-// resumed, and [BindRequire] refuses every data connection.
-func newBinding(base *tls.Config, mode Binding) *binding {
+// resumed, and [Require] refuses every data connection.
+func NewBinding(base *tls.Config, mode Mode) *Binding {
 	name := make([]byte, len(ticketMark)+16)
 	_, _ = rand.Read(name[copy(name, ticketMark):]) // never fails
-	return &binding{base: base, mode: mode, name: name}
+	return &Binding{base: base, mode: mode, name: name}
 }
 
-// control is the configuration for the control connection.
-func (b *binding) control() *tls.Config {
+// Control is the configuration for the control connection.
+func (b *Binding) Control() *tls.Config {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.controlConn == nil {
@@ -85,9 +100,9 @@ func (b *binding) control() *tls.Config {
 	return b.controlConn
 }
 
-// data is the configuration for the data connections. It is made when first
+// Data is the configuration for the data connections. It is made when first
 // asked for, since most idle sessions hold none.
-func (b *binding) data() *tls.Config {
+func (b *Binding) Data() *tls.Config {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.dataConn == nil {
@@ -98,7 +113,7 @@ func (b *binding) data() *tls.Config {
 
 // bind returns c as this session needs it, and does the same with what c gives
 // to single clients.
-func (b *binding) bind(c *tls.Config, data bool) *tls.Config {
+func (b *Binding) bind(c *tls.Config, data bool) *tls.Config {
 	bound := c.Clone()
 	bound.MinVersion = max(bound.MinVersion, tls.VersionTLS12)
 	bound.NextProtos = withProtocol(bound.NextProtos, protocolFTP)
@@ -131,7 +146,7 @@ func withProtocol(protocols []string, p string) []string {
 }
 
 // wrap writes the name of the session into a ticket.
-func (b *binding) wrap(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
+func (b *Binding) wrap(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
 	s.Extra = append(s.Extra, b.name)
 	if b.base.WrapSession != nil {
 		return b.base.WrapSession(cs, s)
@@ -141,7 +156,7 @@ func (b *binding) wrap(cs tls.ConnectionState, s *tls.SessionState) ([]byte, err
 
 // unwrap reads a ticket presented on a data connection. An error ends the
 // handshake; nil leads to a full one.
-func (b *binding) unwrap(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+func (b *Binding) unwrap(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
 	read := b.base.DecryptTicket
 	if b.base.UnwrapSession != nil {
 		read = b.base.UnwrapSession
@@ -155,25 +170,29 @@ func (b *binding) unwrap(ticket []byte, cs tls.ConnectionState) (*tls.SessionSta
 		case bytes.Equal(extra, b.name):
 			return s, nil
 		case !bytes.HasPrefix(extra, []byte(ticketMark)):
-		case b.mode == BindRequire:
-			return nil, errForeignSession
-		case b.mode == BindPrefer:
+		case b.mode == Require:
+			return nil, ErrForeign
+		case b.mode == Prefer:
 			b.foreign.Store(true)
 		}
 	}
 	return nil, nil
 }
 
+// Foreign says, once, that a data connection has shown the ticket of another
+// session.
+func (b *Binding) Foreign() bool { return b.foreign.Swap(false) }
+
 func resumeNothing([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
 
-// verify judges a data connection, which used [binding.data], after its
+// Verify judges a data connection, which used [Binding.Data], after its
 // handshake. Bound says that whoever opened it holds the control connection
-// too. The error says that it must not be used. With [BindRequire] a handshake
-// that showed the ticket of another session has failed with errForeignSession
+// too. The error says that it must not be used. With [Require] a handshake
+// that showed the ticket of another session has failed with ErrForeign
 // before.
-func (b *binding) verify(cs tls.ConnectionState) (bound bool, err error) {
-	if !cs.DidResume && b.mode == BindRequire {
-		return false, errUnbound
+func (b *Binding) Verify(cs tls.ConnectionState) (bound bool, err error) {
+	if !cs.DidResume && b.mode == Require {
+		return false, ErrUnbound
 	}
 	return cs.DidResume, nil
 }

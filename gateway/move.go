@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"towpath/internal/records"
+)
+
+const (
+	// piece is how much is moved between two looks at the clock. Within it the
+	// kernel moves the bytes from socket to socket (splice) if both are clear.
+	piece = 4 << 20
+	// pacedPiece is that where somebody sets the pace.
+	pacedPiece = 64 << 10
+)
+
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
+// stream is one end of a data connection: the socket, and what is spoken on it.
+type stream struct {
+	tcp     *net.TCPConn
+	tls     *tls.Conn // nil in the clear
+	beneath *records.Conn
+}
+
+// move moves the bytes of one transfer, in the direction that it has, and ends
+// both connections as their peers ended theirs.
+func (p *passage) move(client, server *net.TCPConn) error {
+	c, s, err := p.protect(client, server)
+	if err != nil {
+		return err
+	}
+	from, to := s, c
+	if p.up {
+		from, to = c, s
+	}
+	if err := p.pump(to, from); err != nil {
+		return err
+	}
+	// The end goes on as it came, and the one who sent it first.
+	if err := to.end(); err != nil {
+		return fmt.Errorf("the end of the data did not arrive: %w", err)
+	}
+	_ = from.end()
+	to.drain(time.Now().Add(p.s.set.DataTimeout))
+	return nil
+}
+
+// protect does the TLS handshakes that there are, both at a time.
+func (p *passage) protect(client, server *net.TCPConn) (c, s *stream, err error) {
+	c, s = &stream{tcp: client}, &stream{tcp: server}
+	cc, sc := p.secure.client, p.secure.server
+	if cc == nil && sc == nil {
+		return c, s, nil
+	}
+	deadline := time.Now().Add(handshakeTimeout)
+	_ = client.SetDeadline(deadline)
+	_ = server.SetDeadline(deadline)
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var cerr, serr error
+	if cc != nil {
+		c.beneath = records.Gather(client)
+		c.tls = tls.Server(c.beneath, cc)
+		wg.Go(func() {
+			if cerr = c.tls.HandshakeContext(ctx); cerr != nil {
+				cancel()
+			}
+		})
+	}
+	if sc != nil {
+		s.beneath = records.Gather(server)
+		s.tls = tls.Client(s.beneath, sc)
+		if serr = s.tls.HandshakeContext(ctx); serr != nil {
+			cancel()
+		}
+	}
+	wg.Wait()
+	switch {
+	case serr != nil && !errors.Is(serr, context.Canceled):
+		return nil, nil, &noConnection{"TLS with the server failed on the data connection: " + plainError(serr), serr}
+	case cerr != nil:
+		return nil, nil, &noConnection{"TLS with the client failed on the data connection: " + plainError(cerr), cerr}
+	case serr != nil:
+		return nil, nil, serr
+	}
+	_ = client.SetDeadline(time.Time{})
+	_ = server.SetDeadline(time.Time{})
+	return c, s, nil
+}
+
+// pump copies from one end to the other until the first one ends.
+func (p *passage) pump(to, from *stream) error {
+	limits := p.s.limits
+	most := limits.Download
+	if p.up {
+		most = limits.Upload
+	}
+	size := int64(piece)
+	if limits.Pace != nil {
+		size = pacedPiece
+	}
+	stall := p.s.set.StallTimeout
+	for {
+		by := time.Now().Add(stall)
+		_ = from.tcp.SetReadDeadline(by)
+		_ = to.tcp.SetWriteDeadline(by)
+		n, err := from.copyTo(to, size)
+		total := p.bytes.Add(n)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0 && p.ctx.Err() == nil:
+			err = nil // slow, and it moves
+		case errors.Is(err, os.ErrDeadlineExceeded) && p.ctx.Err() == nil:
+			return fmt.Errorf("nothing moved for %v", stall)
+		}
+		if most > 0 && total > most {
+			return errTooLarge
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if limits.Pace != nil {
+			if err := limits.Pace(p.ctx, int(n)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// copyTo moves at most n bytes. The error is io.EOF at the end of the stream.
+func (s *stream) copyTo(to *stream, n int64) (int64, error) {
+	if s.tls == nil && to.tls == nil {
+		l := io.LimitedReader{R: s.tcp, N: n}
+		moved, err := to.tcp.ReadFrom(&l)
+		if err == nil && l.N > 0 {
+			err = io.EOF
+		}
+		return moved, err
+	}
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	var moved int64
+	for moved < n {
+		var got int
+		var err error
+		if s.tls != nil {
+			got, err = s.beneath.Fill(s.tls, buf[:])
+		} else {
+			got, err = s.tcp.Read(buf[:])
+		}
+		if got > 0 {
+			var w int
+			var werr error
+			if to.tls != nil {
+				w, werr = to.tls.Write(buf[:got])
+			} else {
+				w, werr = to.tcp.Write(buf[:got])
+			}
+			moved += int64(w)
+			if werr != nil {
+				return moved, werr
+			}
+		}
+		if errors.Is(err, records.ErrNoCloseNotify) {
+			err = io.EOF // many clients and some servers say none; RFC 4217 12.1 lets them
+		}
+		if err != nil {
+			return moved, err
+		}
+	}
+	return moved, nil
+}
+
+// drain reads what a TLS peer still says: the tickets of TLS 1.3, say. If they
+// lay unread when the connection is closed, it would be reset, and take with it
+// what had not been read at the other end.
+func (s *stream) drain(by time.Time) {
+	if s.tls == nil {
+		return
+	}
+	_ = s.tcp.SetReadDeadline(by)
+	_, _ = io.Copy(io.Discard, s.tls) // whatever comes, it is over
+}
+
+// end ends what was written.
+func (s *stream) end() error {
+	if s.tls == nil {
+		return s.tcp.CloseWrite()
+	}
+	if err := s.tls.CloseWrite(); err != nil {
+		return err
+	}
+	return s.beneath.CloseWrite()
+}

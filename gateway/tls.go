@@ -1,0 +1,369 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"towpath/ftp"
+	"towpath/ftp/dialogue"
+	"towpath/internal/records"
+	"towpath/internal/resume"
+)
+
+// security is TLS on one leg; the zero value is none. On the client's side the
+// tickets that data connections resume are bound to the session; towards the
+// server we resume the newest that the control connection was given.
+type security struct {
+	binding *resume.Binding
+	tickets *resume.Tickets
+}
+
+// on says whether TLS was begun, be it that CCC has ended it for the dialogue.
+func (s security) on() bool { return s.binding != nil || s.tickets != nil }
+
+// dataConfig is what a data connection speaks, nil for clear text.
+func (s security) dataConfig(private bool) *tls.Config {
+	switch {
+	case !private:
+		return nil
+	case s.binding != nil:
+		return s.binding.Data()
+	case s.tickets != nil:
+		return s.tickets.Data()
+	}
+	return nil
+}
+
+// handshakeTimeout bounds a TLS handshake.
+const handshakeTimeout = 20 * time.Second
+
+// terminates says whether the gateway speaks TLS with clients.
+func (s *session) terminates() bool {
+	return s.set.ClientTLS == TerminateTLS || s.set.ClientTLS == RequireTLS
+}
+
+// secured says whether a command may come in the clear.
+func (s *session) secured(verb string) bool {
+	if s.set.ClientTLS != RequireTLS || s.client.secure.on() {
+		return true
+	}
+	switch verb {
+	case "USER", "PASS", "ACCT":
+		return false
+	}
+	return true
+}
+
+// secureClient does the handshake with the client. Nothing that was read
+// before it survives.
+func (s *session) secureClient() error {
+	b := resume.NewBinding(s.set.TLS, resume.Prefer)
+	c := tls.Server(records.OneByOne(s.client.tcp), b.Control())
+	_ = s.client.tcp.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := c.HandshakeContext(s.ctx); err != nil {
+		return err
+	}
+	_ = s.client.tcp.SetWriteDeadline(time.Time{})
+	s.client.writeUntil = time.Time{}
+	_ = s.client.tcp.SetReadDeadline(s.rec.Began.Add(s.set.LoginTimeout))
+	s.client.conn = c
+	s.client.in.reset(c)
+	s.client.secure.binding = b
+	s.visitor.TLS, s.visitor.ServerName = true, c.ConnectionState().ServerName
+	return nil
+}
+
+// secureServer does the handshake with the server.
+func (s *session) secureServer(ctx context.Context) error {
+	host, _, err := net.SplitHostPort(s.seat.Server.Addr)
+	if err != nil {
+		host = s.seat.Server.Addr
+	}
+	t := resume.NewTickets(s.seat.Server.Config, host)
+	c := tls.Client(s.server.tcp, t.Control())
+	if s.server.in.buffered() > 0 {
+		return errors.New("bytes came behind the answer to AUTH, before TLS")
+	}
+	if err := c.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS with the server: %w", err)
+	}
+	s.server.conn = c
+	s.server.in.reset(c)
+	s.server.secure.tickets = t
+	s.rec.ServerTLS = true
+	return nil
+}
+
+// auth is AUTH.
+func auth(s *session, l line) func() error {
+	switch {
+	case s.set.ClientTLS == RefuseTLS:
+		s.deny(refuse(0, 534, "TLS is not let through here, since its addresses could not be repaired."))
+		return nil
+	case !s.terminates():
+		return s.passTLS(l)
+	case l.command.Verb != "AUTH":
+		return notServed(s, l)
+	case s.client.secure.on():
+		s.deny(refuse(0, 503, "TLS is on already."))
+		return nil
+	}
+	private := false
+	switch strings.ToUpper(strings.TrimSpace(l.command.Arg)) {
+	case "TLS", "TLS-C":
+	case "SSL", "TLS-P":
+		private = true
+	default:
+		s.deny(refuse(0, 504, "AUTH TLS is the mechanism here."))
+		return nil
+	}
+	if l.ahead || len(s.owed) > 0 || s.client.in.buffered() > 0 {
+		// Somebody on the way may have put commands there, to be taken for
+		// the client's once it is secure.
+		s.deny(refuse(13, 503, "AUTH comes alone: nothing may be sent ahead of it or behind it."))
+		return nil
+	}
+	s.drop()
+	s.client.private = private
+	if s.seat != nil && s.seat.Server.TLS == SameTLS {
+		return s.authBoth()
+	}
+	return s.startTLS
+}
+
+// startTLS says 234 and does the handshake, in the goroutine that reads the
+// client.
+func (s *session) startTLS() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.send(ftp.NewReply(234, "Begin TLS now.").AppendTo(nil))
+	if err := s.secureClient(); err != nil {
+		return fmt.Errorf("TLS handshake with the client failed: %w", err)
+	}
+	return nil
+}
+
+// authBoth asks the server for TLS first, and the client gets it if the server
+// speaks it.
+func (s *session) authBoth() func() error {
+	type outcome struct {
+		raw []byte
+		err error
+	}
+	answered := make(chan outcome, 1)
+	s.ask(ftp.Command{Verb: "AUTH", Arg: "TLS"}, func(x dialogue.Exchange, raw []byte) {
+		if x.Reply.Code != 234 {
+			answered <- outcome{raw: append([]byte(nil), raw...)}
+			return
+		}
+		// This is the goroutine that reads the server.
+		ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
+		defer cancel()
+		err := s.secureServer(ctx)
+		s.tracker.Resync()
+		answered <- outcome{err: err}
+	})
+	return func() error {
+		select {
+		case o := <-answered:
+			if o.raw != nil {
+				s.mu.Lock()
+				s.client.private = false
+				s.send(o.raw)
+				s.mu.Unlock()
+				return nil
+			}
+			if o.err != nil {
+				return o.err
+			}
+			return s.startTLS()
+		case <-s.relayed:
+			return errServerGone
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+}
+
+// passTLS hands AUTH to the server. If that agrees, the gateway sees no more.
+func (s *session) passTLS(l line) func() error {
+	if s.seat == nil || s.server.secure.on() {
+		s.deny(refuse(0, 502, "The client's TLS is not let through here."))
+		return nil
+	}
+	if l.ahead || len(s.owed) > 0 || s.client.in.buffered() > 0 {
+		s.deny(refuse(13, 503, "AUTH comes alone: nothing may be sent ahead of it or behind it."))
+		return nil
+	}
+	agreed := make(chan bool, 1)
+	o := s.forward(l)
+	o.then = func(x dialogue.Exchange, raw []byte) {
+		s.send(raw)
+		if x.Reply.Code != 234 && x.Reply.Code != 235 {
+			agreed <- false
+			return
+		}
+		s.drop()
+		s.blind = true
+		s.gw.counters.blind.Add(1)
+		s.rec.Blind = "the client speaks TLS with the server itself; addresses are not repaired"
+		s.rec.Advice = "terminate TLS at the gateway, or give the server a public address and a range of ports that is forwarded"
+		s.log(slog.LevelWarn, "session goes blind", "why", s.rec.Blind, "advice", s.rec.Advice)
+		agreed <- true
+	}
+	return func() error {
+		select {
+		case yes := <-agreed:
+			if yes {
+				return s.blindly()
+			}
+			return nil
+		case <-s.relayed:
+			return nil
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+}
+
+// blindly relays bytes that cannot be read.
+func (s *session) blindly() error {
+	<-s.relayed // the reader of the replies has stopped
+	_ = s.client.tcp.SetDeadline(time.Time{})
+	_ = s.server.tcp.SetDeadline(time.Time{})
+	both := make(chan error, 2)
+	carry := func(to net.Conn, from *leg) {
+		if rest := from.in.rest(); len(rest) > 0 {
+			if _, err := to.Write(rest); err != nil {
+				both <- err
+				return
+			}
+		}
+		_, err := io.Copy(to, from.conn)
+		if c, ok := to.(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
+		both <- err
+	}
+	go carry(s.server.conn, &s.client)
+	go carry(s.client.conn, &s.server)
+	stop := context.AfterFunc(s.ctx, func() {
+		_ = s.client.tcp.SetDeadline(past)
+		_ = s.server.tcp.SetDeadline(past)
+	})
+	defer stop()
+	err := <-both
+	timer := time.AfterFunc(parting, func() {
+		_ = s.client.tcp.SetDeadline(past)
+		_ = s.server.tcp.SetDeadline(past)
+	})
+	defer timer.Stop()
+	<-both
+	if err != nil {
+		return err
+	}
+	return errClientGone
+}
+
+// bufferSize is PBSZ: TLS needs none, so that it is always 0 (RFC 4217 8).
+func bufferSize(s *session, l line) func() error {
+	if !s.terminates() {
+		s.forward(l)
+		return nil
+	}
+	if !s.client.secure.on() {
+		s.deny(refuse(0, 503, "PBSZ comes after AUTH TLS."))
+		return nil
+	}
+	s.say(ftp.NewReply(200, "PBSZ=0"), false)
+	return nil
+}
+
+// protection is PROT. What the server is told follows it where the server's TLS
+// follows the client's.
+func protection(s *session, l line) func() error {
+	if !s.terminates() {
+		s.forward(l)
+		return nil
+	}
+	if !s.client.secure.on() {
+		s.deny(refuse(0, 503, "PROT comes after AUTH TLS."))
+		return nil
+	}
+	level := strings.ToUpper(strings.TrimSpace(l.command.Arg))
+	switch {
+	case level == "C" && s.set.ClientTLS == RequireTLS:
+		s.deny(refuse(0, 534, "Data goes over TLS only here."))
+		return nil
+	case level == "S" || level == "E":
+		s.deny(refuse(0, 536, "PROT levels are C and P."))
+		return nil
+	case level != "C" && level != "P":
+		s.deny(refuse(0, 504, "PROT levels are C and P."))
+		return nil
+	}
+	private := level == "P"
+	if s.seat == nil || s.seat.Server.TLS != SameTLS || !s.server.secure.on() {
+		s.client.private = private
+		s.say(ftp.NewReply(200, "PROT "+level+" it is."), false)
+		return nil
+	}
+	s.ask(ftp.Command{Verb: "PBSZ", Arg: "0"}, nothing)
+	s.ask(ftp.Command{Verb: "PROT", Arg: level}, func(x dialogue.Exchange, raw []byte) {
+		if x.Reply.Complete() {
+			s.client.private, s.server.private = private, private
+		}
+		s.send(raw)
+	})
+	return nil
+}
+
+// nothing takes the answer to a command that the client has not said.
+func nothing(dialogue.Exchange, []byte) {}
+
+// clearControl is CCC (RFC 4217 6): the client's control connection goes on in
+// clear text; what was agreed for the data stays.
+func clearControl(s *session, l line) func() error {
+	if !s.terminates() {
+		s.forward(l)
+		return nil
+	}
+	c, ok := s.client.conn.(*tls.Conn)
+	switch {
+	case !ok:
+		s.deny(refuse(0, 533, "The control connection is in clear text already."))
+		return nil
+	case s.set.ClientTLS == RequireTLS:
+		s.deny(refuse(0, 534, "The control connection stays under TLS here."))
+		return nil
+	case l.ahead || len(s.owed) > 0 || s.client.in.buffered() > 0:
+		s.deny(refuse(13, 503, "CCC comes alone: nothing may be sent ahead of it or behind it."))
+		return nil
+	}
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.send(ftp.NewReply(200, "Clear text from now on.").AppendTo(nil))
+		_ = s.client.tcp.SetReadDeadline(time.Now().Add(handshakeTimeout))
+		if err := c.CloseWrite(); err != nil {
+			return fmt.Errorf("CCC: %w", err)
+		}
+		// curl goes on without a close_notify.
+		var b [1]byte
+		if _, err := c.Read(b[:]); !errors.Is(err, io.EOF) && !errors.Is(err, records.ErrClear) {
+			return fmt.Errorf("CCC: want a close_notify from the client: %w", err)
+		}
+		s.client.conn = c.NetConn().(*records.Reader).Clear()
+		s.client.in.reset(s.client.conn)
+		s.client.writeUntil = time.Time{} // crypto/tls has set a deadline of its own
+		_ = s.client.tcp.SetReadDeadline(s.last.Add(s.set.IdleTimeout))
+		return nil
+	}
+}
