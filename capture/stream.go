@@ -1,0 +1,388 @@
+package capture
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// half is one side of a connection as it is put together. Offsets count the
+// bytes of the stream from 0 in 64 bits, so that it may be longer than its
+// sequence numbers tell apart.
+type half struct {
+	known bool   // base is
+	base  uint32 // the sequence number of offset 0
+
+	next int64 // all before was given, or given up
+	high int64 // the highest that was heard of, whoever said it
+	fin  int64 // where the stream ends, -1 while that is not known
+
+	// What the other side acknowledged passed here before, or is missing from
+	// the capture: which of the two is only clear a little later, since
+	// captures of several queues or interfaces are not quite in order. So
+	// acked is what is acknowledged, and agreed what was long enough ago.
+	acked, recent, agreed int64
+
+	finAcked bool
+	unwanted bool
+	waiting  []*piece
+	bytes    int // of waiting, as they count
+
+	closedAt int64 // when the window was closed, 0 if it is open
+
+	// Of the last packet, to know a copy of it.
+	lastSeq, lastAck, lastID uint32
+	lastLength               int
+	lastFlags                Flags
+	lastWindow               uint16
+	lastTime                 int64
+}
+
+// piece waits for bytes before it, or for what its sender had received before.
+type piece struct {
+	from, to int64
+	after    int64 // of the other side
+	data     []byte
+	packet   Packet
+}
+
+// pieceCost is what a piece takes beside its bytes.
+const pieceCost = 192
+
+const (
+	// patience is how many packets of a connection may be out of order: after
+	// twice as many what is acknowledged and not there is missing.
+	patience = 16
+	// pause is the same in time: what was acknowledged before a silence this
+	// long does not come any more.
+	pause = int64(100 * time.Millisecond)
+)
+
+// offset is where seq is in the stream: the place nearest to the highest heard
+// of, since no segment is 2 GiB away from its window.
+func (h *half) offset(seq uint32) int64 {
+	return h.high + int64(int32(seq-(h.base+uint32(h.high))))
+}
+
+// begin sets where offset 0 is.
+func (h *half) begin(base uint32, side *Side) {
+	h.known, h.base, side.ISN = true, base, base-1
+}
+
+// take puts a segment where it belongs.
+func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
+	h, o := &c.half[d], &c.half[d^1]
+	side := &c.sides[d]
+	now := p.Time.UnixNano()
+	side.Packets++
+	c.Last = Mark{p.File, p.Number, p.Time}
+	if c.watcher != nil {
+		c.watcher.Segment(d, s, p)
+	}
+
+	// A copy says nothing new.
+	if s.Seq == h.lastSeq && s.Length == h.lastLength && s.Ack == h.lastAck && s.Flags == h.lastFlags && s.Window == h.lastWindow && s.id == h.lastID &&
+		side.Packets > 1 && (s.id != 0 || now-h.lastTime < int64(time.Millisecond)) {
+		side.Copies++
+		return
+	}
+	h.lastSeq, h.lastLength, h.lastAck, h.lastFlags, h.lastWindow, h.lastID, h.lastTime = s.Seq, s.Length, s.Ack, s.Flags, s.Window, s.id, now
+
+	// Believe what was acknowledged a while ago.
+	if c.count++; c.count%patience == 0 {
+		h.agreed, h.recent = h.recent, h.acked
+		o.agreed, o.recent = o.recent, o.acked
+	}
+	if now-c.last > pause {
+		h.agreed, h.recent, o.agreed, o.recent = h.acked, h.acked, o.acked, o.acked
+	}
+	c.last = now
+
+	seq := s.Seq
+	if s.Flags&(SYN|RST) != 0 {
+		if s.Flags&RST != 0 {
+			t.reset(c, d, p)
+			return
+		}
+		seq++
+		t.handshake(c, d, s)
+	} else if !h.known {
+		h.begin(seq, side)
+	}
+	off := h.offset(seq)
+	end := off + int64(s.Length)
+	h.high = max(h.high, end)
+
+	// What this side says to have received.
+	var after int64
+	if s.Flags&ACK != 0 {
+		if !o.known {
+			o.begin(s.Ack, &c.sides[d^1])
+		}
+		after = o.offset(s.Ack)
+		o.high = max(o.high, after)
+		if o.fin >= 0 && after > o.fin {
+			after, o.finAcked = o.fin, true
+		}
+		if after > o.acked {
+			o.acked, c.sides[d^1].Acknowledged = after, after
+			if after > o.next {
+				c.pending = true
+			}
+		}
+		if !c.Ack.Seen() && d == FromClient && c.SYNACK.Seen() && s.Flags&SYN == 0 {
+			c.Ack = c.Last
+		}
+	}
+	t.window(c, d, s, now)
+
+	if s.Flags&FIN != 0 {
+		if !side.FIN.Seen() {
+			side.FIN = c.Last
+		}
+		if h.fin < 0 && end >= h.next {
+			h.fin = end
+			if h.acked > end {
+				h.acked, h.recent, h.agreed, h.finAcked = end, min(h.recent, end), min(h.agreed, end), true
+				side.Acknowledged = end
+			}
+		}
+	}
+	if s.Length > 0 {
+		switch {
+		case end <= h.next:
+			side.Retransmitted++
+			side.RetransmittedBytes += int64(s.Length)
+		case off == h.next && len(h.waiting) == 0 && (after <= o.next+1 || after <= o.agreed):
+			t.give(c, d, s.Payload, end, p)
+		default:
+			t.wait(c, d, off, end, after, s.Payload, p)
+		}
+	}
+	if c.pending {
+		t.settle(c, p, false)
+	}
+	if h.fin >= 0 && o.fin >= 0 && h.next >= h.fin && o.next >= o.fin && h.finAcked && o.finAcked {
+		t.close(c, Finished, p)
+	}
+}
+
+// handshake notes SYN and SYN, ACK.
+func (t *Tracker) handshake(c *conn, d Direction, s *Segment) {
+	h, side := &c.half[d], &c.sides[d]
+	if !h.known {
+		h.begin(s.Seq+1, side)
+	} else if h.base != s.Seq+1 {
+		return // not of this connection, as far as can be told
+	}
+	if s.MaxSegment != 0 {
+		side.MaxSegment = s.MaxSegment
+	}
+	side.WindowScale = s.WindowScale
+	if s.Flags&ACK != 0 {
+		if !c.SYNACK.Seen() {
+			c.SYNACK = c.Last
+		}
+		return
+	}
+	if c.SYNs++; !c.SYN.Seen() {
+		c.SYN = c.Last
+	}
+}
+
+// window follows how much a side is ready to receive.
+func (t *Tracker) window(c *conn, d Direction, s *Segment, now int64) {
+	h, side := &c.half[d], &c.sides[d]
+	side.Window = int(s.Window)
+	if s.Flags&SYN == 0 && side.WindowScale > 0 && c.sides[d^1].WindowScale > 0 {
+		side.Window <<= side.WindowScale - 1
+	}
+	if s.Window == 0 && s.Flags&(SYN|FIN) == 0 {
+		if h.closedAt == 0 {
+			h.closedAt = now
+			if side.ZeroWindows++; side.ZeroWindows == 1 {
+				side.Stall = c.Last
+			}
+		}
+		return
+	}
+	if h.closedAt != 0 {
+		side.Stalled += time.Duration(max(0, now-h.closedAt))
+		h.closedAt = 0
+	}
+}
+
+// reset ends a connection at once.
+func (t *Tracker) reset(c *conn, d Direction, p *Packet) {
+	c.sides[d].RST = c.Last
+	t.close(c, Reset, p)
+}
+
+// give tells of bytes that are next, up to end. Less of them may be here.
+func (t *Tracker) give(c *conn, d Direction, b []byte, end int64, p *Packet) {
+	h, side := &c.half[d], &c.sides[d]
+	if !side.FirstData.Seen() {
+		side.FirstData = p.mark()
+	}
+	side.LastData = Mark{p.File, p.Number, p.Time}
+	from := h.next
+	h.next, side.Bytes = end, end
+	if !h.unwanted && len(b) > 0 && !c.stream.Data(d, from, b, p) {
+		h.unwanted = true
+		for _, w := range h.waiting { // its bytes are not needed any more, only its place
+			t.unload(h, w)
+		}
+	}
+	if kept := from + int64(len(b)); kept < end { // of the packet only the beginning was recorded
+		t.miss(c, d, kept, end, p)
+	}
+}
+
+// unload drops the bytes of a piece.
+func (t *Tracker) unload(h *half, w *piece) {
+	h.bytes -= len(w.data)
+	t.waiting -= len(w.data)
+	w.data = nil
+}
+
+// miss tells of bytes that are not in the capture.
+func (t *Tracker) miss(c *conn, d Direction, from, to int64, p *Packet) {
+	h, side := &c.half[d], &c.sides[d]
+	side.Missing += to - from
+	h.next, side.Bytes = to, to
+	if c.stream != nil {
+		c.stream.Gap(d, from, to, p)
+	}
+}
+
+// wait keeps a segment until its turn.
+func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p *Packet) {
+	h, side := &c.half[d], &c.sides[d]
+	c.pending = true
+	if from < h.next { // an overlap: what was given stays
+		side.RetransmittedBytes += h.next - from
+		b = b[min(int64(len(b)), h.next-from):]
+		from = h.next
+	}
+	at := len(h.waiting)
+	if at > 0 && h.waiting[at-1].from >= from {
+		at, _ = slices.BinarySearchFunc(h.waiting, from, func(w *piece, from int64) int {
+			if w.from < from {
+				return -1
+			}
+			return 1
+		})
+	}
+	if at < len(h.waiting) {
+		side.Disordered++
+		if w := h.waiting[at]; w.from == from && w.to >= to {
+			side.Retransmitted++
+			side.RetransmittedBytes += to - from
+			return
+		}
+	} else if from > h.next && at == 0 {
+		side.Disordered++
+	}
+	if h.unwanted {
+		// Only where it is matters, so neighbours need one place.
+		if at > 0 && h.waiting[at-1].to == from && h.waiting[at-1].data == nil {
+			w := h.waiting[at-1]
+			w.to, w.after = to, max(w.after, after)
+			return
+		}
+		b = nil
+	}
+	w := &piece{from: from, to: to, after: after, data: bytes.Clone(b), packet: *p}
+	w.packet.Data = nil
+	h.waiting = slices.Insert(h.waiting, at, w)
+	h.bytes += len(b) + pieceCost
+	t.waiting += len(b) + pieceCost
+	if h.bytes > t.options.Waiting || t.waiting > 4*t.options.Waiting {
+		t.stats.Impatient++
+		t.settle(c, p, true)
+	}
+}
+
+// settle gives what can be given. What is missing is given up when it was
+// acknowledged a while ago; by force, whenever something waits behind it.
+func (t *Tracker) settle(c *conn, p *Packet, force bool) {
+	for progress := true; progress; {
+		progress = false
+		for d := range Direction(2) {
+			h := &c.half[d]
+			sure := h.agreed
+			if force {
+				sure = h.high
+			}
+			if len(h.waiting) > 0 {
+				sure = min(sure, h.waiting[0].from)
+			} else if sure == h.next+1 {
+				continue // that may have been a FIN, which takes a number too
+			}
+			if sure > h.next && (!force || len(h.waiting) > 0) {
+				t.miss(c, d, h.next, sure, p)
+				progress = true
+			}
+		}
+		for d := range Direction(2) {
+			progress = t.drain(c, d, force) || progress
+		}
+	}
+	c.pending = len(c.half[0].waiting)+len(c.half[1].waiting) > 0 ||
+		c.half[0].acked > c.half[0].next || c.half[1].acked > c.half[1].next
+}
+
+// drain gives what waits on one side and need not.
+func (t *Tracker) drain(c *conn, d Direction, force bool) (progress bool) {
+	h, o := &c.half[d], &c.half[d^1]
+	n := 0
+	for _, w := range h.waiting {
+		if w.from > h.next || !force && w.after > o.next+1 && w.after > o.agreed {
+			break
+		}
+		n++
+		h.bytes -= len(w.data) + pieceCost
+		t.waiting -= len(w.data) + pieceCost
+		if w.to > h.next {
+			b := w.data
+			if over := h.next - w.from; over > 0 {
+				c.sides[d].RetransmittedBytes += over
+				b = b[min(int64(len(b)), over):]
+			}
+			t.give(c, d, b, w.to, &w.packet)
+		}
+		w.data = nil
+	}
+	if n == 0 {
+		return false
+	}
+	if h.waiting = slices.Delete(h.waiting, 0, n); len(h.waiting) == 0 {
+		h.waiting = nil
+	}
+	return true
+}
+
+// flush gives all that waits, at the end.
+func (t *Tracker) flush(c *conn, p *Packet) {
+	if c.pending {
+		t.settle(c, p, true)
+	}
+	for d := range Direction(2) {
+		h := &c.half[d]
+		// What was acknowledged or is before the FIN existed, though nothing
+		// follows it. One byte more than the data is a FIN that was not seen.
+		sure := h.acked
+		if h.fin >= 0 {
+			sure = h.fin
+		} else if sure == h.next+1 {
+			sure = h.next
+		}
+		if sure > h.next {
+			t.miss(c, d, h.next, sure, p)
+		}
+		if h.closedAt != 0 {
+			c.sides[d].Stalled += time.Duration(max(0, c.last-h.closedAt))
+			h.closedAt = 0
+		}
+	}
+}

@@ -1,0 +1,428 @@
+package capture
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Handler is told of connections. All calls come from where the [Tracker] is
+// fed, one after the other.
+type Handler interface {
+	// Open is called with the first packet of a connection. A nil Stream
+	// means that it is followed without telling anybody.
+	Open(c *Conn) Stream
+}
+
+// Stream is told what passes on one connection.
+type Stream interface {
+	// Data gives the next bytes that one side sent: in order, each once. They
+	// begin at offset of what that side sent in all; b belongs to the source
+	// after the call. p is the packet that brought them; where they waited for
+	// others before them, p.Data is nil. The answer says whether more is
+	// wanted from this side: if not, its bytes are only counted.
+	//
+	// The two sides are in order too, as far as the packets say: bytes are
+	// given after all that their sender had received before he sent them.
+	Data(d Direction, offset int64, b []byte, p *Packet) (more bool)
+	// Gap says that bytes [from, to) of one side are not in the capture. It is
+	// called whether or not data is wanted. p is the packet that was at hand
+	// when it was found out, and nil at the end of the capture.
+	Gap(d Direction, from, to int64, p *Packet)
+	// Close is called once, when the connection or the capture ends. c does
+	// not change afterwards.
+	Close(c *Conn)
+}
+
+// Watcher is a Stream that wants to see each segment as well, as it was
+// captured: copies, those out of order, and those without data.
+type Watcher interface {
+	Segment(d Direction, s *Segment, p *Packet)
+}
+
+// Direction says which side sent something.
+type Direction uint8
+
+// The two directions.
+const (
+	FromClient Direction = iota
+	FromServer
+)
+
+// Reverse is the other direction.
+func (d Direction) Reverse() Direction { return d ^ 1 }
+
+func (d Direction) String() string {
+	if d == FromClient {
+		return "client"
+	}
+	return "server"
+}
+
+// Conn is what is known of one TCP connection.
+type Conn struct {
+	// ID counts connections from 1, in order of their first packets.
+	ID int
+	// Client sent the SYN, and Server is whom it was sent to. If Guessed, no
+	// SYN was seen, and the side with the lower port is taken for the server.
+	Client, Server netip.AddrPort
+	Guessed        bool
+
+	First, Last Mark
+	// The three packets of the handshake, as far as they were seen. SYNs
+	// counts how often the client asked; copies by the capture aside.
+	SYN, SYNACK, Ack Mark
+	SYNs             int
+	// Errors are answers of routers and hosts, at most four.
+	Errors []ICMP
+	// Ended says how, once Close is called.
+	Ended End
+
+	sides [2]Side
+}
+
+// Side is what one side sent.
+func (c *Conn) Side(d Direction) *Side { return &c.sides[d] }
+
+// Addr is the address of the one who sends in direction d.
+func (c *Conn) Addr(d Direction) netip.AddrPort {
+	if d == FromClient {
+		return c.Client
+	}
+	return c.Server
+}
+
+// Refused says that the first SYN was answered with a reset.
+func (c *Conn) Refused() bool {
+	return !c.SYNACK.Seen() && c.SYN.Seen() && c.sides[FromServer].RST.Seen()
+}
+
+// Unanswered says that nothing came back to the SYN.
+func (c *Conn) Unanswered() bool { return c.SYN.Seen() && c.sides[FromServer].Packets == 0 }
+
+// End says how a connection ended.
+type End uint8
+
+// The ends that there are.
+const (
+	Unfinished End = iota // the capture ended, or nothing more was seen
+	Finished              // both sides said FIN
+	Reset                 // one side said RST
+	Replaced              // a new connection by the same addresses and ports began
+	Forgotten             // there were too many connections; see [Options.Connections]
+)
+
+func (e End) String() string {
+	return [...]string{"unfinished", "finished", "reset", "replaced", "forgotten"}[e]
+}
+
+// Side is what one side of a connection sent.
+type Side struct {
+	Packets int
+	// Bytes is how long the stream is as far as it is known, with what is
+	// Missing from the capture.
+	Bytes, Missing int64
+	// Acknowledged is how much of it the other side said to have received.
+	Acknowledged int64
+	// Retransmitted counts segments sent again, and RetransmittedBytes what
+	// was in them and was there already. Copies counts packets captured twice,
+	// Disordered those that came before what they follow.
+	Retransmitted      int
+	RetransmittedBytes int64
+	Copies, Disordered int
+	// ZeroWindows counts how often this side closed its window: told the
+	// other to wait. Stalled is for how long, and Stall the first of them.
+	ZeroWindows int
+	Stalled     time.Duration
+	Stall       Mark
+	// FirstData and LastData are the first and the last packet with new bytes.
+	FirstData, LastData Mark
+	// FIN and RST are the packets by which it ended.
+	FIN, RST Mark
+	// ISN is the first sequence number, the SYN's. Without a SYN it is the one
+	// before the first byte seen.
+	ISN uint32
+	// Window is the last that was told, in bytes as far as the scale is known.
+	Window int
+	// MaxSegment and WindowScale are as in [Segment].
+	MaxSegment  uint16
+	WindowScale uint8
+}
+
+// Options bound what a [Tracker] keeps.
+type Options struct {
+	// Connections is how many are followed at once. With one more, one that
+	// was silent for long is given up. Default 65536.
+	Connections int
+	// Waiting is how many bytes of one side may wait for some before them;
+	// then those are given up as missing. Default 8 MiB; four times as much
+	// for all connections together.
+	Waiting int
+}
+
+// Tracker makes streams of packets.
+type Tracker struct {
+	handler   Handler
+	options   Options
+	decoder   decoder
+	conns     map[key]*conn
+	queue     []*conn // by age, for giving up
+	ended     []*conn // whose ends wait for late packets
+	last      *conn
+	ids       int
+	waiting   int // bytes, of all
+	stats     Stats
+	strangers map[Link]int64
+}
+
+// Stats counts what a [Tracker] was fed with.
+type Stats struct {
+	Packets     int64
+	Segments    int64 // of TCP
+	Connections int64
+	Malformed   int64 // headers cut, or nonsense
+	Strange     int64 // of links that are not understood
+	Fragments   int64 // datagrams that never became whole
+	Forgotten   int64 // connections given up because there were too many
+	Impatient   int64 // holes given up because too much waited behind them
+}
+
+// key names both directions of a connection. It is plain memory, to be hashed fast.
+type key struct{ aHi, aLo, bHi, bLo, ports uint64 }
+
+// conn is a connection that is being followed.
+type conn struct {
+	Conn
+	key     key
+	flip    bool // the client is the greater of the two ends
+	closed  bool // Close was called; late packets are swallowed
+	touched bool // since its turn in the queue
+	pending bool // something waits, or was acknowledged and is not there
+	count   uint32
+	stream  Stream
+	watcher Watcher
+	last    int64 // time of the last packet
+	half    [2]half
+}
+
+// late is how many ended connections are remembered, to swallow what comes
+// after the end: the last ACK, and copies.
+const late = 1024
+
+// NewTracker makes a tracker that tells h.
+func NewTracker(h Handler, o Options) *Tracker {
+	if o.Connections <= 0 {
+		o.Connections = 1 << 16
+	}
+	if o.Waiting <= 0 {
+		o.Waiting = 8 << 20
+	}
+	return &Tracker{
+		handler: h, options: o,
+		conns: map[key]*conn{}, strangers: map[Link]int64{},
+		decoder: decoder{fragments: &fragments{}},
+	}
+}
+
+// Packet takes the next packet. Packets of several files may follow each other.
+func (t *Tracker) Packet(p *Packet) {
+	t.stats.Packets++
+	switch t.decoder.decode(p) {
+	case tcp:
+		t.stats.Segments++
+		t.segment(&t.decoder.seg, p)
+	case icmp:
+		t.icmp(&t.decoder.seg, p)
+	case malformed:
+		t.stats.Malformed++
+	case strange:
+		t.stats.Strange++
+		t.strangers[p.Link]++
+	}
+}
+
+// find looks for the connection of s, and says whether s goes from the greater
+// end to the lesser.
+func (t *Tracker) find(s *Segment) (k key, c *conn, flipped bool) {
+	a, b := &s.from, &s.to
+	if b.less(*a) {
+		a, b, flipped = b, a, true
+	}
+	k = key{a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16 | uint64(b.port)}
+	if c = t.last; c == nil || c.key != k {
+		c = t.conns[k]
+	}
+	return k, c, flipped
+}
+
+func (t *Tracker) segment(s *Segment, p *Packet) {
+	k, c, flipped := t.find(s)
+	if c != nil && s.Flags&(SYN|ACK|RST) == SYN && c.anew(s, flipped) {
+		if !c.closed {
+			t.close(c, Replaced, p)
+		}
+		delete(t.conns, k)
+		c = nil
+	}
+	if c == nil {
+		c = t.open(k, s, flipped, p)
+	}
+	t.last, c.touched = c, true
+	if c.closed {
+		return
+	}
+	d := FromClient
+	if flipped != c.flip {
+		d = FromServer
+	}
+	t.take(c, d, s, p)
+}
+
+// anew says that a SYN begins another connection: it has another number than
+// the SYN before, and is no copy of one that was not seen.
+func (c *conn) anew(s *Segment, flipped bool) bool {
+	d := FromClient
+	if flipped != c.flip {
+		d = FromServer
+	}
+	h := &c.half[d]
+	return h.known && h.base != s.Seq+1
+}
+
+func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
+	if len(t.conns) >= t.options.Connections {
+		t.giveUp(p)
+	}
+	t.ids++
+	t.stats.Connections++
+	c := &conn{key: k, flip: flipped}
+	c.ID, c.First = t.ids, p.mark()
+	c.half[0].fin, c.half[1].fin = -1, -1
+	client, server := s.from, s.to
+	switch {
+	case s.Flags.Has(SYN | ACK):
+		client, server, c.flip = server, client, !flipped
+	case s.Flags.Has(SYN):
+	default:
+		c.Guessed = true
+		if s.from.port < s.to.port {
+			client, server, c.flip = server, client, !flipped
+		}
+	}
+	c.Client, c.Server = client.addrPort(), server.addrPort()
+	t.conns[k] = c
+	t.queue = append(t.queue, c)
+	if c.stream = t.handler.Open(&c.Conn); c.stream == nil {
+		c.half[0].unwanted, c.half[1].unwanted = true, true
+	} else {
+		c.watcher, _ = c.stream.(Watcher)
+	}
+	return c
+}
+
+// giveUp makes room for one connection: the oldest that was silent since it was
+// last looked at goes (the clock of page replacement).
+func (t *Tracker) giveUp(p *Packet) {
+	for len(t.queue) > 0 {
+		c := t.queue[0]
+		t.queue = t.queue[1:]
+		switch {
+		case t.conns[c.key] != c: // gone already
+		case c.touched && !c.closed:
+			c.touched = false
+			t.queue = append(t.queue, c)
+		default:
+			if !c.closed {
+				t.stats.Forgotten++
+				t.close(c, Forgotten, p)
+			}
+			t.remove(c)
+			return
+		}
+	}
+}
+
+// remove forgets c.
+func (t *Tracker) remove(c *conn) {
+	if t.conns[c.key] == c {
+		delete(t.conns, c.key)
+	}
+	if t.last == c {
+		t.last = nil
+	}
+}
+
+// close gives what still waits and tells the end.
+func (t *Tracker) close(c *conn, how End, p *Packet) {
+	t.flush(c, p)
+	c.Ended, c.closed = how, true
+	if c.stream != nil {
+		c.stream.Close(&c.Conn)
+	}
+	c.stream, c.watcher = nil, nil
+	if how == Finished || how == Reset {
+		t.ended = append(t.ended, c)
+		if len(t.ended) > late {
+			t.remove(t.ended[0])
+			t.ended[0] = nil
+			t.ended = t.ended[1:]
+		}
+	}
+}
+
+// Close ends all connections that are still open, in order of their beginning.
+// The tracker can be fed no more.
+func (t *Tracker) Close() {
+	open := slices.SortedFunc(maps.Values(t.conns), func(a, b *conn) int { return a.ID - b.ID })
+	for _, c := range open {
+		if !c.closed {
+			t.close(c, Unfinished, nil)
+		}
+	}
+	clear(t.conns)
+	t.queue, t.ended, t.last = nil, nil, nil
+}
+
+// Stats counts what there was so far.
+func (t *Tracker) Stats() Stats {
+	s := t.stats
+	s.Fragments = t.decoder.fragments.unfinished()
+	return s
+}
+
+// Notes tells what was odd so far.
+func (t *Tracker) Notes() []Note {
+	var notes []Note
+	s := t.Stats()
+	for _, l := range slices.Sorted(maps.Keys(t.strangers)) {
+		notes = append(notes, Note{ID: NoteLink, Count: t.strangers[l], Text: fmt.Sprintf("%d packets left out: %v is not understood", t.strangers[l], l)})
+	}
+	for _, n := range []struct {
+		id    string
+		count int64
+		text  string
+	}{
+		{NoteUndecoded, s.Malformed, "%d packets left out: their headers are cut or make no sense"},
+		{NoteFragments, s.Fragments, "%d datagrams left out: not all of their fragments were captured"},
+		{NoteForgotten, s.Forgotten, "%d connections given up before their end: there were too many at once"},
+		{NoteImpatience, s.Impatient, "%d times missing bytes were given up: too much waited behind them"},
+	} {
+		if n.count > 0 {
+			notes = append(notes, Note{ID: n.id, Count: n.count, Text: fmt.Sprintf(n.text, n.count)})
+		}
+	}
+	return notes
+}
+
+// icmp tells a connection of an error about it.
+func (t *Tracker) icmp(s *Segment, p *Packet) {
+	_, c, _ := t.find(s)
+	if c == nil || c.closed || len(c.Errors) >= 4 {
+		return
+	}
+	e := t.decoder.error
+	e.Mark = p.mark()
+	c.Errors = append(c.Errors, e)
+}
