@@ -41,6 +41,7 @@ type half struct {
 // piece waits for bytes before it, or for what its sender had received before.
 type piece struct {
 	from, to int64
+	kept     int64 // how many of them were recorded
 	after    int64 // of the other side
 	data     []byte
 	packet   Packet
@@ -154,7 +155,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 			side.Retransmitted++
 			side.RetransmittedBytes += int64(s.Length)
 		case off == h.next && len(h.waiting) == 0 && (after <= o.next+1 || after <= o.agreed):
-			t.give(c, d, s.Payload, end, p)
+			t.give(c, d, s.Payload, int64(len(s.Payload)), end, p)
 		default:
 			t.wait(c, d, off, end, after, s.Payload, p)
 		}
@@ -162,9 +163,18 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	if c.pending {
 		t.settle(c, p, false)
 	}
-	if h.fin >= 0 && o.fin >= 0 && h.next >= h.fin && o.next >= o.fin && h.finAcked && o.finAcked {
+	if h.finAcked && o.finAcked && c.done() {
 		t.close(c, Finished, p)
+	} else if h.finAcked && o.finAcked && !c.ending {
+		c.ending = true
+		t.ending = append(t.ending, c)
 	}
+}
+
+// done says that all is given that both sides had to say.
+func (c *conn) done() bool {
+	h, o := &c.half[0], &c.half[1]
+	return h.fin >= 0 && h.next >= h.fin && o.fin >= 0 && o.next >= o.fin
 }
 
 // handshake notes SYN and SYN, ACK.
@@ -218,8 +228,8 @@ func (t *Tracker) reset(c *conn, d Direction, p *Packet) {
 	t.close(c, Reset, p)
 }
 
-// give tells of bytes that are next, up to end. Less of them may be here.
-func (t *Tracker) give(c *conn, d Direction, b []byte, end int64, p *Packet) {
+// give tells of the bytes that are next, up to end, of which so many were kept.
+func (t *Tracker) give(c *conn, d Direction, b []byte, kept, end int64, p *Packet) {
 	h, side := &c.half[d], &c.sides[d]
 	if !side.FirstData.Seen() {
 		side.FirstData = p.mark()
@@ -233,8 +243,8 @@ func (t *Tracker) give(c *conn, d Direction, b []byte, end int64, p *Packet) {
 			t.unload(h, w)
 		}
 	}
-	if kept := from + int64(len(b)); kept < end { // of the packet only the beginning was recorded
-		t.miss(c, d, kept, end, p)
+	if from+kept < end {
+		t.miss(c, d, from+kept, end, p)
 	}
 }
 
@@ -259,10 +269,11 @@ func (t *Tracker) miss(c *conn, d Direction, from, to int64, p *Packet) {
 func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p *Packet) {
 	h, side := &c.half[d], &c.sides[d]
 	c.pending = true
-	if from < h.next { // an overlap: what was given stays
-		side.RetransmittedBytes += h.next - from
-		b = b[min(int64(len(b)), h.next-from):]
-		from = h.next
+	kept := int64(len(b))
+	if over := h.next - from; over > 0 { // what was given stays
+		side.RetransmittedBytes += over
+		kept = max(0, kept-over)
+		b, from = b[min(int64(len(b)), over):], h.next
 	}
 	at := len(h.waiting)
 	if at > 0 && h.waiting[at-1].from >= from {
@@ -285,14 +296,15 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 	}
 	if h.unwanted {
 		// Only where it is matters, so neighbours need one place.
-		if at > 0 && h.waiting[at-1].to == from && h.waiting[at-1].data == nil {
-			w := h.waiting[at-1]
-			w.to, w.after = to, max(w.after, after)
-			return
+		if at > 0 {
+			if w := h.waiting[at-1]; w.to == from && w.data == nil && w.from+w.kept == w.to {
+				w.to, w.kept, w.after = to, w.kept+kept, max(w.after, after)
+				return
+			}
 		}
 		b = nil
 	}
-	w := &piece{from: from, to: to, after: after, data: bytes.Clone(b), packet: *p}
+	w := &piece{from: from, to: to, kept: kept, after: after, data: bytes.Clone(b), packet: *p}
 	w.packet.Data = nil
 	h.waiting = slices.Insert(h.waiting, at, w)
 	h.bytes += len(b) + pieceCost
@@ -343,15 +355,16 @@ func (t *Tracker) drain(c *conn, d Direction, force bool) (progress bool) {
 		n++
 		h.bytes -= len(w.data) + pieceCost
 		t.waiting -= len(w.data) + pieceCost
+		b, kept := w.data, w.kept
+		w.data = nil
 		if w.to > h.next {
-			b := w.data
 			if over := h.next - w.from; over > 0 {
 				c.sides[d].RetransmittedBytes += over
+				kept = max(0, kept-over)
 				b = b[min(int64(len(b)), over):]
 			}
-			t.give(c, d, b, w.to, &w.packet)
+			t.give(c, d, b, kept, w.to, &w.packet)
 		}
-		w.data = nil
 	}
 	if n == 0 {
 		return false

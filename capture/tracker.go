@@ -169,7 +169,8 @@ type Tracker struct {
 	decoder   decoder
 	conns     map[key]*conn
 	queue     []*conn // by age, for giving up
-	ended     []*conn // whose ends wait for late packets
+	ended     []*conn // closed, and kept to swallow late packets
+	ending    []*conn // both sides are done, but bytes are missing that may still come
 	last      *conn
 	ids       int
 	waiting   int // bytes, of all
@@ -199,6 +200,7 @@ type conn struct {
 	flip    bool // the client is the greater of the two ends
 	closed  bool // Close was called; late packets are swallowed
 	touched bool // since its turn in the queue
+	ending  bool // is in Tracker.ending
 	pending bool // something waits, or was acknowledged and is not there
 	count   uint32
 	stream  Stream
@@ -228,7 +230,9 @@ func NewTracker(h Handler, o Options) *Tracker {
 
 // Packet takes the next packet. Packets of several files may follow each other.
 func (t *Tracker) Packet(p *Packet) {
-	t.stats.Packets++
+	if t.stats.Packets++; t.stats.Packets%patience == 0 && len(t.ending) > 0 {
+		t.endWaiting(p)
+	}
 	switch t.decoder.decode(p) {
 	case tcp:
 		t.stats.Segments++
@@ -268,8 +272,10 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 	}
 	if c == nil {
 		c = t.open(k, s, flipped, p)
+	} else {
+		c.touched = true
 	}
-	t.last, c.touched = c, true
+	t.last = c
 	if c.closed {
 		return
 	}
@@ -313,6 +319,9 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 	}
 	c.Client, c.Server = client.addrPort(), server.addrPort()
 	t.conns[k] = c
+	if len(t.queue) > 2*len(t.conns)+late {
+		t.queue = slices.DeleteFunc(t.queue, func(c *conn) bool { return t.conns[c.key] != c })
+	}
 	t.queue = append(t.queue, c)
 	if c.stream = t.handler.Open(&c.Conn); c.stream == nil {
 		c.half[0].unwanted, c.half[1].unwanted = true, true
@@ -357,6 +366,9 @@ func (t *Tracker) remove(c *conn) {
 // close gives what still waits and tells the end.
 func (t *Tracker) close(c *conn, how End, p *Packet) {
 	t.flush(c, p)
+	if how == Unfinished && c.done() {
+		how = Finished
+	}
 	c.Ended, c.closed = how, true
 	if c.stream != nil {
 		c.stream.Close(&c.Conn)
@@ -372,6 +384,22 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 	}
 }
 
+// endWaiting closes connections that have nothing to wait for but bytes that
+// should have come already.
+func (t *Tracker) endWaiting(p *Packet) {
+	for len(t.ending) > 0 {
+		c := t.ending[0]
+		if !c.closed && len(t.ending) <= late && p.Time.UnixNano()-c.last < 10*pause {
+			return
+		}
+		if !c.closed {
+			t.close(c, Finished, p)
+		}
+		t.ending[0] = nil
+		t.ending = t.ending[1:]
+	}
+}
+
 // Close ends all connections that are still open, in order of their beginning.
 // The tracker can be fed no more.
 func (t *Tracker) Close() {
@@ -382,7 +410,7 @@ func (t *Tracker) Close() {
 		}
 	}
 	clear(t.conns)
-	t.queue, t.ended, t.last = nil, nil, nil
+	t.queue, t.ended, t.ending, t.last = nil, nil, nil, nil
 }
 
 // Stats counts what there was so far.
