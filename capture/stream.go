@@ -154,7 +154,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 		case end <= h.next:
 			side.Retransmitted++
 			side.RetransmittedBytes += int64(s.Length)
-		case off == h.next && len(h.waiting) == 0 && (after <= o.next+1 || after <= o.agreed):
+		case off == h.next && len(h.waiting) == 0 && (after <= o.next || after <= o.agreed):
 			t.give(c, d, s.Payload, int64(len(s.Payload)), end, p)
 		default:
 			t.wait(c, d, off, end, after, s.Payload, p)
@@ -349,7 +349,7 @@ func (t *Tracker) drain(c *conn, d Direction, force bool) (progress bool) {
 	h, o := &c.half[d], &c.half[d^1]
 	n := 0
 	for _, w := range h.waiting {
-		if w.from > h.next || !force && w.after > o.next+1 && w.after > o.agreed {
+		if w.from > h.next || !force && w.after > o.next && w.after > o.agreed {
 			break
 		}
 		n++
