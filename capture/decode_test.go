@@ -163,7 +163,7 @@ func FuzzTracker(f *testing.F) {
 		if n := len(w.packets); n > 0 && n%3 == 0 {
 			w.packets[n/2].Time = w.packets[n/2].Time.Add(-time.Hour)
 		}
-		all, _ := hear(t, w.packets, capture.Options{Waiting: 4000, Connections: 1})
+		all, _ := (&listener{t: t, limit: -1}).hear(w.packets, capture.Options{Waiting: 4000, Connections: 1})
 		for _, h := range all {
 			for d := range h.bytes {
 				var missing int64

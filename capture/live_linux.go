@@ -36,7 +36,6 @@ type live struct {
 	snap   int
 	place  Interface
 	cooked bool // each packet gets a header of its own, LinkSLL2
-	loop   bool
 
 	dropped int64
 	packet  Packet
@@ -61,7 +60,7 @@ func (l *live) open(name string, o LiveOptions) error {
 		if err != nil {
 			return err
 		}
-		index, l.loop = i.Index, i.Flags&net.FlagLoopback != 0
+		index = i.Index
 		switch kind, err := hardware(name); {
 		case err != nil:
 			return err
@@ -181,7 +180,7 @@ func (l *live) block(b []byte, yield func(*Packet, error) bool) bool {
 			p.Data = p.Data[:l.snap]
 		}
 		at += h.Next_offset
-		if l.loop && from.Pkttype == unix.PACKET_OUTGOING {
+		if from.Hatype == unix.ARPHRD_LOOPBACK && from.Pkttype == unix.PACKET_OUTGOING {
 			continue // it comes back at once
 		}
 		p.Number++

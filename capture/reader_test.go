@@ -440,7 +440,7 @@ func FuzzReader(f *testing.F) {
 		defer func() { _ = r.Close() }() // read only
 		var out bytes.Buffer
 		w := capture.NewWriter(&out)
-		tr := capture.NewTracker(&listener{t: t}, capture.Options{Connections: 100})
+		tr := capture.NewTracker(&listener{t: t, limit: -1}, capture.Options{Connections: 100})
 		var want []string
 		for p, err := range r.Packets() {
 			if err != nil || p.Number > 1000 {
@@ -453,7 +453,7 @@ func FuzzReader(f *testing.F) {
 			if p.Time.IsZero() || w.Write(p) != nil {
 				continue
 			}
-			want = append(want, fmt.Sprint(p.Time, p.Link, p.Length, p.Data))
+			want = append(want, fmt.Sprintf("%v %v %d %x", p.Time, p.Link, p.Length, p.Data))
 		}
 		tr.Close()
 		_, _ = r.Notes(), tr.Notes()
@@ -469,7 +469,7 @@ func FuzzReader(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fmt.Sprint(p.Time, p.Link, p.Length, p.Data); i >= len(want) || got != want[i] {
+			if got := fmt.Sprintf("%v %v %d %x", p.Time, p.Link, p.Length, p.Data); i >= len(want) || got != want[i] {
 				t.Fatalf("packet %d: %s, want one of %d", i, got, len(want))
 			}
 			i++

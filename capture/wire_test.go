@@ -279,7 +279,7 @@ type heard struct {
 	gaps  [2][][2]int64
 	order []capture.Direction // of data, each change
 	left  bool                // Close was called
-	limit int                 // of bytes wanted from each side, if not 0
+	limit int                 // of bytes wanted from each side, if above 0; below 0, nothing stands for what is missing
 	t     tb
 }
 
@@ -296,7 +296,7 @@ func (l *listener) Open(c *capture.Conn) capture.Stream {
 }
 
 func (h *heard) Data(d capture.Direction, offset int64, b []byte, p *capture.Packet) bool {
-	if h.limit == 0 && offset != h.at[d] || len(b) == 0 || p == nil || h.left {
+	if h.limit <= 0 && offset != h.at[d] || len(b) == 0 || p == nil || h.left {
 		h.t.Fatalf("%v: %d bytes at %d after %d, closed %v", d, len(b), offset, h.at[d], h.left)
 	}
 	h.at[d] = offset + int64(len(b))
@@ -307,11 +307,11 @@ func (h *heard) Data(d capture.Direction, offset int64, b []byte, p *capture.Pac
 	if n := len(h.order); n == 0 || h.order[n-1] != d {
 		h.order = append(h.order, d)
 	}
-	return h.limit == 0 || len(h.bytes[d]) <= h.limit
+	return h.limit <= 0 || len(h.bytes[d]) <= h.limit
 }
 
 func (h *heard) Gap(d capture.Direction, from, to int64, _ *capture.Packet) {
-	if from >= to || h.left || h.limit == 0 && from != h.at[d] {
+	if from >= to || h.left || h.limit <= 0 && from != h.at[d] {
 		h.t.Fatalf("%v: gap %d to %d after %d, closed %v", d, from, to, h.at[d], h.left)
 	}
 	h.at[d] = to
@@ -335,7 +335,10 @@ func (h *heard) Close(c *capture.Conn) {
 // hear feeds packets to a tracker, and returns what it told.
 func hear(t tb, packets []*capture.Packet, o capture.Options) ([]*heard, *capture.Tracker) {
 	t.Helper()
-	l := &listener{t: t}
+	return (&listener{t: t}).hear(packets, o)
+}
+
+func (l *listener) hear(packets []*capture.Packet, o capture.Options) ([]*heard, *capture.Tracker) {
 	tr := capture.NewTracker(l, o)
 	for _, p := range packets {
 		own := *p
@@ -346,7 +349,7 @@ func hear(t tb, packets []*capture.Packet, o capture.Options) ([]*heard, *captur
 	tr.Close()
 	for _, h := range l.conns {
 		if !h.left {
-			t.Errorf("connection %d was not closed", h.ID)
+			l.t.Errorf("connection %d was not closed", h.ID)
 		}
 	}
 	return l.conns, tr

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Writer keeps packets in a pcapng file, with times to the nanosecond. What it
@@ -53,11 +54,10 @@ func (w *Writer) Write(p *Packet) error {
 		return fmt.Errorf("write packet %d: it has %d bytes of %d, want at most %d", p.Number, len(p.Data), p.Length, largest-64)
 	}
 	nanos := p.Time.UnixNano()
-	if p.Time.IsZero() {
+	if p.Time.IsZero() { // a simple packet of pcapng has none
 		nanos = 0
-	}
-	if nanos < 0 {
-		return fmt.Errorf("write packet %d: its time, %v, is before 1970", p.Number, p.Time)
+	} else if nanos < 0 || !time.Unix(0, nanos).Equal(p.Time) {
+		return fmt.Errorf("write packet %d: its time is %v, want one from 1970 to 2262", p.Number, p.Time)
 	}
 	at := place{p.File, p.Interface, p.Link}
 	id, ok := w.places[at]
