@@ -2,6 +2,8 @@ package explain
 
 import (
 	"net/netip"
+	"path"
+	"slices"
 	"time"
 )
 
@@ -34,4 +36,30 @@ type Filter struct {
 	User, File string
 	// Since and Until are the times between which something must have happened.
 	Since, Until time.Time
+}
+
+// takes says whether a session is chosen.
+func (f *Filter) takes(s *Session) bool {
+	if *f == (Filter{}) {
+		return true
+	}
+	if f.User != "" && s.User != f.User {
+		return false
+	}
+	if !f.Since.IsZero() && s.Ended.Before(f.Since) || !f.Until.IsZero() && s.Started.After(f.Until) {
+		return false
+	}
+	ends := []netip.AddrPort{s.Client, s.Server}
+	file := f.File == ""
+	for _, x := range s.Transfers {
+		ends = append(ends, x.From, x.To)
+		if !file {
+			whole, _ := path.Match(f.File, x.Path)
+			base, _ := path.Match(f.File, path.Base(x.Path))
+			file = whole || base
+		}
+	}
+	return file &&
+		(!f.Host.IsValid() || slices.ContainsFunc(ends, func(a netip.AddrPort) bool { return f.Host.Contains(a.Addr()) })) &&
+		(f.Port == 0 || slices.ContainsFunc(ends, func(a netip.AddrPort) bool { return a.Port() == f.Port }))
 }

@@ -103,7 +103,7 @@ func (n *teller) command(c *Command, x *Transfer, of int) {
 	says := words.Say("step.command.none")
 	var listens words.Phrase
 	switch {
-	case x != nil && x.Mode == "active":
+	case x != nil && x.Mode == "active" && x.Announced.IsValid():
 		says = words.Say("step.announce", "to", x.Announced)
 		if x.Sum != "" {
 			says = words.Say("step.announce.sum", "to", x.Announced, "sum", x.Sum)
@@ -115,7 +115,7 @@ func (n *teller) command(c *Command, x *Transfer, of int) {
 	case c.Verb != "":
 		says = words.Say("step.command", "verb", c.Verb)
 	}
-	if x != nil && x.Mode == "passive" {
+	if x != nil && x.Mode == "passive" && x.Announced.IsValid() {
 		listens = words.Say("step.listens", "to", x.Announced)
 		if x.Sum != "" {
 			listens = words.Say("step.listens.sum", "to", x.Announced, "sum", x.Sum)
@@ -124,7 +124,7 @@ func (n *teller) command(c *Command, x *Transfer, of int) {
 	if c.Packet != 0 {
 		n.add(Step{
 			Mark: Mark{c.Packet, c.Time}, Kind: StepCommand, Transfer: of,
-			Line: strings.TrimSuffix(c.Verb+" "+c.Arg, " "), Says: says,
+			Line: strings.TrimSpace(c.Verb + " " + c.Arg), Says: says,
 		}, "client")
 	}
 	if c.Begun != nil {

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"time"
 
+	"towpath/capture"
 	"towpath/internal/words"
 )
 
@@ -163,10 +164,19 @@ type Transfer struct {
 	CommandAt    int  `json:"-"`
 	// Connection is nil if no packet of it was captured.
 	Connection *Connection `json:"connection,omitempty"`
-	// File is where it was extracted to.
+	// Gaps are the bytes that are not in the capture; they are known only of
+	// what was digested or extracted.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// File is the name under which it was extracted.
 	File string `json:"file,omitempty"`
 
-	expected netip.AddrPort // where it should have gone
+	sent capture.Direction // which side of the connection sent Bytes
+}
+
+// Gap is a range of bytes, the second end not included.
+type Gap struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
 }
 
 // Duration is how long the bytes took, 0 if that is not known.
@@ -209,6 +219,8 @@ type Connection struct {
 	// receiver had no room.
 	Retransmitted int `json:"retransmitted,omitempty"`
 	Stalls        int `json:"stalls,omitempty"`
+	// Stalled is for how long.
+	Stalled time.Duration `json:"stalled_ns,omitempty"`
 }
 
 // Established says whether both ends agreed on it, or it began before the
@@ -328,4 +340,24 @@ func worse(a, b Verdict) Verdict {
 		}
 	}
 	return Worked
+}
+
+// Cause is the ID of the finding that says why the first thing that failed did,
+// empty if nothing did.
+func (s *Story) Cause() string {
+	for _, x := range s.Sessions {
+		for _, y := range x.Transfers {
+			if y.Cause != "" {
+				return y.Cause
+			}
+		}
+	}
+	for _, x := range s.Sessions {
+		for _, f := range x.Findings {
+			if f.Severity == Error {
+				return f.ID
+			}
+		}
+	}
+	return ""
 }

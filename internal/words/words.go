@@ -139,11 +139,31 @@ func (p Phrase) In(l Lang) string {
 	if len(p.args) == 0 {
 		return text
 	}
-	var pairs []string
-	for i := 0; i+1 < len(p.args); i += 2 {
-		pairs = append(pairs, "{"+p.args[i].(string)+"}", show(p.args[i+1], l))
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		name, behind, closed := strings.Cut(rest, "}")
+		b.WriteString(before)
+		if !found || !closed { // every brace of a message is closed
+			return b.String()
+		}
+		if v, ok := p.arg(name); ok {
+			b.WriteString(show(v, l)) // what a value holds is not replaced again
+		} else {
+			b.WriteString("{" + name + "}")
+		}
+		text = behind
 	}
-	return strings.NewReplacer(pairs...).Replace(text) // what a value holds is not replaced again
+}
+
+// arg is the value of a parameter.
+func (p Phrase) arg(name string) (any, bool) {
+	for i := 0; i+1 < len(p.args); i += 2 {
+		if p.args[i] == name {
+			return p.args[i+1], true
+		}
+	}
+	return nil, false
 }
 
 // String says it in English, for logs and errors.
@@ -188,6 +208,8 @@ func show(v any, l Lang) string {
 		return Sentences(l, v...)
 	case list:
 		return v.in(l)
+	case string:
+		return v
 	}
 	return fmt.Sprint(v)
 }

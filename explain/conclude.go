@@ -1,0 +1,547 @@
+package explain
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"towpath/ftp"
+	"towpath/ftp/dialogue"
+)
+
+// conclude says what became of a session as far as it is known. It can be done
+// again when more is known.
+func (t *talk) conclude() {
+	t.Findings = []Finding{}
+	t.Transfers = []*Transfer{}
+	if t.Commands == nil {
+		t.Commands = []Command{}
+	}
+	t.Ended = t.link.conn.Last.Time
+	t.Control = *t.link.connection("client", t.turned)
+	t.shown = t.told()
+	for _, d := range t.shown {
+		i := len(t.Transfers)
+		t.Transfers = append(t.Transfers, d.transfer)
+		d.carry()
+		t.judge(d, i)
+	}
+	t.observe()
+	t.rank()
+	t.Verdict = t.overall()
+}
+
+// rank puts findings in order: what matters most comes first.
+func (t *talk) rank() {
+	order := []Severity{Error, Warning, Note}
+	slices.SortStableFunc(t.Findings, func(a, b Finding) int { return slices.Index(order, a.Severity) - slices.Index(order, b.Severity) })
+}
+
+// told are the data connections that are worth telling, in the order of their
+// announcements.
+func (t *talk) told() []*deal {
+	var all []*deal
+	for i, d := range t.deals {
+		// A client that asked where to connect, and then leaves, could not: but
+		// from here that is not to be seen.
+		vain := d.unused() && d.expect.Opener == dialogue.Client && (t.gaveUp() || t.left()) &&
+			!slices.ContainsFunc(t.deals[i:], func(d *deal) bool { return d.transfer.Verb != "" })
+		if !d.unused() || vain {
+			all = append(all, d)
+		}
+	}
+	// What was refused is worth it if nothing else came instead.
+	if len(all) == 0 {
+		all = append(all, t.refusals...)
+	}
+	if d := t.stalled(); d != nil {
+		all = append(all, d)
+	}
+	all = append(all, t.inferred(all)...)
+	slices.SortStableFunc(all, func(a, b *deal) int { return a.place() - b.place() })
+	return all
+}
+
+// place is the number of a packet by which deals are put in order.
+func (d *deal) place() int {
+	switch {
+	case d.transfer.Asked.Packet != 0:
+		return d.transfer.Asked.Packet
+	case d.transfer.Announcement.Packet != 0:
+		return d.transfer.Announcement.Packet
+	case len(d.links) > 0:
+		return d.links[0].conn.First.Number
+	}
+	return 0
+}
+
+// stalled finds an announcement that nobody has answered, as the last thing
+// that was said before the client gave up.
+func (t *talk) stalled() *deal {
+	for i, c := range slices.Backward(t.Commands) {
+		switch {
+		case c.Verb == "QUIT" && c.Code == 0:
+			continue
+		case !announces[c.Verb] || c.Code != 0 || !t.gaveUp() && t.after(Mark{c.Packet, c.Time}) < time.Second:
+			return nil
+		}
+		for _, before := range t.Commands[:i] {
+			if before.Code == 0 {
+				return nil // it is not the announcement that ails
+			}
+		}
+		d := &deal{refused: true, transfer: &Transfer{AnnouncedBy: c.Verb, AnnouncedAt: i, CommandAt: -1}}
+		d.refuse(dialogue.Exchange{Command: t.sent(i)}, t, i)
+		d.problem, d.stalled = nil, true
+		return d
+	}
+	return nil
+}
+
+// inferred ties connections between the same hosts to a session whose
+// announcements cannot be read.
+func (t *talk) inferred(told []*deal) []*deal {
+	var all []*deal
+	var open []*deal // transfers of which the announcement is missing
+	for _, d := range told {
+		if d.transfer.Verb != "" && d.transfer.AnnouncedBy == "" && len(d.links) == 0 && d.transfer.Code/100 != 5 {
+			open = append(open, d)
+		}
+	}
+	for _, l := range t.suspects {
+		if l.deal != nil && !l.deal.inferred || l.talk != nil {
+			continue
+		}
+		c := l.conn
+		passive := c.Client.Addr() == t.Client.Addr() && c.Server.Port() >= 1024 && c.Server.Port() != t.Server.Port()
+		active := c.Client.Addr() == t.Server.Addr() && c.Server.Port() >= 1024 && !passive
+		if !passive && !active {
+			continue
+		}
+		d := l.deal
+		if d == nil {
+			secured := t.Secured.Packet
+			hidden := secured != 0 && c.First.Number > secured && (t.Cleared.Packet == 0 || c.First.Number < t.Cleared.Packet)
+			i := slices.IndexFunc(open, func(d *deal) bool {
+				end := d.answered.Packet
+				return len(d.links) == 0 && (!d.final || c.First.Number < end)
+			})
+			switch {
+			case hidden:
+				d = &deal{inferred: true, transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
+			case i >= 0:
+				d = open[i]
+				d.inferred = true
+			default:
+				continue
+			}
+			d.take(l)
+		}
+		x := d.transfer
+		x.Inferred, x.Mode, x.Opener = true, "passive", "client"
+		if active {
+			x.Mode, x.Opener = "active", "server"
+		}
+		x.Protected = l.isTLS()
+		if x.Verb == "" {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// isTLS says whether the connection begins as TLS does.
+func (l *link) isTLS() bool {
+	var r records
+	return r.starts(l.head[fromClient]) || r.starts(l.head[fromServer])
+}
+
+// judge gives the verdict on a transfer, and says why it failed.
+func (t *talk) judge(d *deal, i int) {
+	x := d.transfer
+	l := d.best()
+	established := l != nil && l.established()
+	x.Cause = ""
+	switch {
+	case d.refused:
+		x.Verdict = Failed
+		t.refusal(d, i)
+	case d.final && x.Code < 400 && established:
+		x.Verdict = Worked
+	case d.final && x.Code < 400:
+		x.Verdict = NotCaptured
+	case d.final:
+		x.Verdict = Failed
+		t.failure(d, i)
+	case l != nil && !established:
+		x.Verdict = Failed
+		t.failure(d, i)
+	case established && x.Connection.isReset() && !x.Complete:
+		x.Verdict = Failed
+		if x.Protected && x.Bytes > 0 && x.Inferred {
+			x.Verdict = Unknown
+		}
+		t.failure(d, i)
+	case established && x.Complete && x.Verb != "" && t.silent(d):
+		x.Verdict = Failed
+		t.found(d, i, "forgotten", Error, t.packets(d), "bytes", x.Bytes)
+	case x.Verb != "" && t.gaveUp() && t.Secured.Packet == 0 && !established && x.Code == 0 && x.AnnouncedBy != "":
+		x.Verdict = Failed
+		t.failure(d, i)
+	case l == nil && x.Verb == "":
+		x.Verdict = Unknown
+		t.found(d, i, "no-connection", Warning, t.packets(d), "opener", who(x.Opener), "to", x.Announced)
+	default:
+		x.Verdict = Unknown
+	}
+	t.inspect(d, i)
+}
+
+func (c *Connection) isReset() bool {
+	_, is := c.Reset()
+	return is
+}
+
+// silent says that the control connection is dead at the end of a transfer: the
+// client speaks or leaves and is not answered, or a long time passes.
+func (t *talk) silent(d *deal) bool {
+	last := d.transfer.Connection.Ends
+	if len(last) == 0 {
+		return false
+	}
+	end := last[len(last)-1].Time
+	for _, e := range t.Control.Ends {
+		if e.Time.After(end) {
+			return true
+		}
+	}
+	return t.Control.Retransmitted > 0 && t.after(Mark{Time: end}) > time.Second
+}
+
+// packets are the evidence on a transfer.
+func (t *talk) packets(d *deal) []int {
+	x := d.transfer
+	all := []int{x.Announcement.Packet, x.Asked.Packet}
+	if c := x.Connection; c != nil {
+		for _, m := range c.SYN {
+			all = append(all, m.Packet)
+		}
+		if len(c.SYN) == 0 {
+			all = append(all, c.First.Packet)
+		}
+		for _, e := range c.Ends {
+			all = append(all, e.Packet)
+		}
+	}
+	all = append(all, d.answered.Packet)
+	all = slices.DeleteFunc(all, func(n int) bool { return n == 0 })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// refusal says why an announcement came to nothing.
+func (t *talk) refusal(d *deal, i int) {
+	x := d.transfer
+	packets := []int{x.Announcement.Packet, t.Commands[x.AnnouncedAt].Replied.Packet}
+	switch {
+	case d.stalled:
+		t.found(d, i, "announcement-eaten", Error, packets[:1], "verb", x.AnnouncedBy)
+	case x.AnnouncedBy == "EPRT" && x.Announced.IsValid() && x.Announced.Addr().Is6() != t.Client.Addr().Is6():
+		t.found(d, i, "family", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", t.Client.Addr())
+	case d.problem != nil && x.Code < 400, d.problem != nil && x.Mode == "active":
+		t.found(d, i, "bad-announcement", Error, packets, "verb", x.AnnouncedBy)
+	case x.Mode == "active" && x.Announced.IsValid() && x.Announced.Addr() != t.Client.Addr():
+		t.found(d, i, "address-mismatch", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", t.Client.Addr())
+	case x.Mode == "active" && x.Announced.IsValid() && (x.Code == 500 || x.Code == 501) && isUnroutable(x.Announced.Addr()):
+		t.found(d, i, "address-mismatch.own", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr())
+	default:
+		t.found(d, i, "refused", Error, packets, "verb", x.AnnouncedBy, "code", x.Code)
+	}
+}
+
+// isUnroutable says that an address leads nowhere on the Internet.
+func isUnroutable(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || netip.MustParsePrefix("100.64.0.0/10").Contains(a)
+}
+
+// failure says why a data connection failed.
+func (t *talk) failure(d *deal, i int) {
+	x := d.transfer
+	l := d.best()
+	packets := t.packets(d)
+	peer := t.Server
+	if x.Opener == "server" {
+		peer = t.Client
+	}
+	foreign := x.Announced.IsValid() && x.Announced.Addr() != peer.Addr()
+	switch {
+	case l == nil && x.AnnouncedBy == "" && x.Code == 425:
+		t.found(d, i, "no-mode", Error, packets, "verb", x.Verb)
+	case l == nil && (x.Code == 425 || x.Code == 426 || !d.final):
+		t.unseen(d, i, foreign, packets)
+	case l == nil:
+		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+	case l.refused():
+		t.found(d, i, "closed-port", Error, packets, "opener", who(x.Opener), "to", x.To)
+	case !l.established() && x.To.IsValid() && x.To.Addr() != peer.Addr():
+		t.found(d, i, "inside-address", Error, packets, "verb", x.announcing(), "address", x.To.Addr(), "peer", peer.Addr(), "opener", who(x.Opener))
+	case !l.established():
+		t.found(d, i, "firewall", Error, packets, "opener", who(x.Opener), "to", x.To)
+	case d.strange(t):
+		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
+	case x.Connection.isReset():
+		e, _ := x.Connection.Reset()
+		t.found(d, i, "reset", Error, packets, "who", who(e.By), "bytes", x.Bytes)
+	case d.final && x.Code == 425 && foreign:
+		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
+	case d.final:
+		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+	default:
+		t.found(d, i, "cut", Error, packets, "bytes", x.Bytes)
+	}
+}
+
+// strange says that the connection was made by another host than the session.
+func (d *deal) strange(t *talk) bool {
+	return d.expect.From.IsValid() && d.transfer.From.IsValid() && d.transfer.From.Addr() != d.expect.From
+}
+
+// unseen says why a connection failed of which nothing is in the capture.
+func (t *talk) unseen(d *deal, i int, foreign bool, packets []int) {
+	x := d.transfer
+	a := x.Announced.Addr()
+	switch {
+	case foreign:
+		peer := t.Server.Addr()
+		if x.Opener == "server" {
+			peer = t.Client.Addr()
+		}
+		t.found(d, i, "inside-address", Error, packets, "verb", x.announcing(), "address", a, "peer", peer, "opener", who(x.Opener))
+	case x.Mode == "active" && isUnroutable(a) && !isUnroutable(t.Server.Addr()):
+		t.found(d, i, "inside-address.far", Error, packets, "verb", x.AnnouncedBy, "address", a, "peer", t.Server.Addr())
+	default:
+		t.found(d, i, "no-connection", Error, packets, "opener", who(x.Opener), "to", x.Announced)
+	}
+}
+
+// announcing is the announcement as it stands on the wire.
+func (x *Transfer) announcing() string {
+	switch x.AnnouncedBy {
+	case "PASV":
+		return "227"
+	case "EPSV":
+		return "229"
+	}
+	return x.AnnouncedBy
+}
+
+// overall is the verdict on the session.
+func (t *talk) overall() Verdict {
+	c := t.link
+	switch {
+	case c.conn.SYN.Seen() && !c.established():
+		return Failed
+	case len(t.Transfers) == 0:
+		for _, f := range t.Findings {
+			if f.Severity == Error {
+				return Failed
+			}
+		}
+		return Worked
+	}
+	v := Worked
+	for _, x := range t.Transfers {
+		v = worse(v, x.Verdict)
+	}
+	return v
+}
+
+// left says that the client has taken its leave.
+func (t *talk) left() bool {
+	return len(t.Commands) > 0 && t.Commands[len(t.Commands)-1].Verb == "QUIT"
+}
+
+// suspect looks at the address of an announcement that was accepted.
+func (t *talk) suspect(e dialogue.Expectation, at Mark) {
+	switch {
+	case e.To.Addr().Is6() != t.Client.Addr().Is6():
+		peer := t.Client.Addr()
+		t.note("family", at, "verb", e.Verb, "address", e.To.Addr(), "peer", peer)
+	case !e.Foreign:
+	case e.Opener == dialogue.Client:
+		t.note("foreign", at, "verb", "227", "address", e.To.Addr(), "peer", t.Server.Addr())
+	case isUnroutable(e.To.Addr()) && !isUnroutable(t.Client.Addr()):
+		t.note("foreign", at, "verb", e.Verb, "address", e.To.Addr(), "peer", t.Client.Addr())
+	default:
+		t.note("bounce", at, "verb", e.Verb, "to", e.To, "peer", t.Client.Addr())
+	}
+}
+
+// inspect looks at what a data connection carried.
+func (t *talk) inspect(d *deal, i int) {
+	x, c := d.transfer, d.transfer.Connection
+	if c == nil {
+		return
+	}
+	ended := []int{c.First.Packet, c.Last.Packet}
+	if size, at := t.size(d); size > x.Bytes && x.Verdict == Worked {
+		if x.Complete {
+			t.found(nil, i, "short", Warning, append([]int{at}, ended...), "bytes", x.Bytes, "size", size)
+		} else {
+			t.found(nil, i, "not-in-capture", Note, append([]int{at}, ended...), "bytes", x.Bytes, "size", size)
+		}
+	} else if c.Missing > 0 {
+		t.found(nil, i, "missing", Note, ended, "missing", c.Missing, "bytes", x.Bytes)
+	}
+	if c.Stalled > time.Second {
+		t.found(nil, i, "stall", Warning, ended, "seconds", fmt.Sprintf("%.1f", c.Stalled.Seconds()))
+	}
+	if strings.HasPrefix(x.Type, "A") && !x.listing() && x.Verb != "" && !x.Protected && d.binary() {
+		t.found(nil, i, "ascii", Warning, append([]int{x.Asked.Packet}, ended...), "verb", x.Verb, "path", x.Path)
+	}
+	if x.Inferred {
+		t.found(nil, i, "inferred", Note, []int{d.best().conn.First.Number}, "from", c.From, "to", c.To)
+	}
+}
+
+// size is how long the file is that a transfer fetches, as the server said: in
+// its 150, or in answer to SIZE. It is 0 if it said nothing.
+func (t *talk) size(d *deal) (size int64, packet int) {
+	x := d.transfer
+	if x.Verb != "RETR" || x.Offset != 0 || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
+		return 0, 0
+	}
+	if b := t.Commands[x.CommandAt].Begun; b != nil {
+		if m := opening.FindStringSubmatch(b.Text); m != nil {
+			n, _ := strconv.ParseInt(m[1], 10, 64)
+			return n, b.Packet
+		}
+	}
+	for _, c := range slices.Backward(t.Commands[:x.CommandAt]) {
+		if c.Verb == "SIZE" && c.Code == 213 && c.Arg == t.Commands[x.CommandAt].Arg {
+			n, err := ftp.ParseSize(strings.TrimSpace(c.Reply))
+			if err != nil {
+				return 0, 0
+			}
+			return n, c.Replied.Packet
+		}
+		if c.Verb == "RETR" || c.Verb == "CWD" {
+			break
+		}
+	}
+	return 0, 0
+}
+
+// opening is how a 150 tells the size: BSD, vsftpd and ProFTPD write it so.
+var opening = regexp.MustCompile(`\((\d{1,18}) bytes\)`)
+
+// binary says that what a transfer moves is no text: by its name, or by the NUL
+// bytes in its beginning.
+func (d *deal) binary() bool {
+	switch strings.ToLower(path.Ext(d.transfer.Path)) {
+	case ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".iso", ".exe", ".bin", ".jar", ".png", ".jpg", ".jpeg", ".gif",
+		".pdf", ".mp3", ".mp4", ".doc", ".docx", ".xls", ".xlsx", ".so", ".dll", ".deb", ".rpm", ".dmg", ".apk", ".sqlite":
+		return true
+	}
+	l := d.best()
+	return bytes.IndexByte(l.head[0], 0) >= 0 || bytes.IndexByte(l.head[1], 0) >= 0
+}
+
+// observe finds what is to be said of the session as a whole.
+func (t *talk) observe() {
+	c := t.link
+	var syns []int
+	for _, m := range c.syns {
+		syns = append(syns, m.Packet)
+	}
+	switch {
+	case c.refused():
+		t.found(nil, -1, "closed-port", Error, append(syns, mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
+	case c.conn.SYN.Seen() && !c.established():
+		t.found(nil, -1, "no-answer", Error, syns, "to", t.Server, "count", len(syns))
+	}
+	for _, o := range t.odd {
+		how := Warning
+		if o.name == "foreign" {
+			how = Note
+		}
+		var packets []int
+		for _, m := range o.at {
+			packets = append(packets, m.Packet)
+		}
+		t.found(nil, -1, o.name, how, packets, o.args...)
+	}
+	for _, d := range t.refusals {
+		if c := t.Commands[d.transfer.AnnouncedAt]; d.problem != nil && !slices.Contains(t.shown, d) {
+			t.found(nil, -1, "bad-announcement", Warning, []int{c.Packet, c.Replied.Packet}, "verb", c.Verb)
+		}
+	}
+	if at := t.refusedLogins(); len(at) > 0 && t.tracker.State().Login != dialogue.LoggedIn {
+		t.found(nil, -1, "login-refused", Error, at, "user", t.User)
+	}
+	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {
+		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" {
+			t.found(nil, -1, "session-cut", Warning, []int{last.Packet, e.Packet}, "who", who(e.By), "verb", last.Verb)
+		}
+	}
+	if t.PasswordInClear && !anonymous(t.User) {
+		i := slices.IndexFunc(t.Commands, func(c Command) bool { return c.Verb == "PASS" })
+		t.found(nil, -1, "password-in-clear", Warning, []int{t.Commands[i].Packet}, "user", t.User)
+	}
+}
+
+// refusedLogins are the packets of the replies that refused a password.
+func (t *talk) refusedLogins() (at []int) {
+	for _, c := range t.Commands {
+		if c.Code/100 == 5 && (c.Verb == "PASS" || c.Verb == "USER") {
+			at = append(at, c.Replied.Packet)
+		}
+	}
+	return at
+}
+
+// bruteForce is how many passwords of one host are refused before it is said to
+// be guessing.
+const bruteForce = 10
+
+// guesses finds hosts that try many passwords.
+func guesses(talks []*talk) {
+	type tries struct {
+		first   *talk
+		packets []int
+		count   int
+	}
+	by := map[netip.Addr]*tries{}
+	var order []*tries
+	for _, t := range talks {
+		at := t.refusedLogins()
+		if len(at) == 0 {
+			continue
+		}
+		x := by[t.Client.Addr()]
+		if x == nil {
+			x = &tries{first: t}
+			by[t.Client.Addr()] = x
+			order = append(order, x)
+		}
+		x.count += len(at)
+		if t.Capture == x.first.Capture && len(x.packets) < 100 {
+			x.packets = append(x.packets, at...)
+		}
+	}
+	for _, x := range order {
+		if x.count >= bruteForce {
+			x.first.found(nil, -1, "brute-force", Warning, x.packets, "count", x.count, "client", x.first.Client.Addr())
+		}
+	}
+}
+
+func anonymous(user string) bool {
+	return strings.EqualFold(user, "anonymous") || strings.EqualFold(user, "ftp")
+}

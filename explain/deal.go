@@ -1,0 +1,226 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"towpath/capture"
+	"towpath/ftp"
+	"towpath/ftp/dialogue"
+)
+
+// maxRefusals is how many refused announcements of a session are told as
+// connections that should have been.
+const maxRefusals = 16
+
+// describe fills in what an accepted announcement says.
+func (d *deal) describe(t *talk, index int) {
+	e, x := d.expect, d.transfer
+	x.Mode, x.AnnouncedBy, x.Announced, x.Opener = e.Mode().String(), e.Verb, e.To, e.Opener.String()
+	x.Sum = sum(e.Verb, e.Announced)
+	x.Protected = e.Protected
+	x.Announcement = t.Commands[index].Replied
+	if e.Opener == dialogue.Server {
+		c := t.Commands[index]
+		x.Announcement = Mark{c.Packet, c.Time}
+	}
+}
+
+// refuse notes an announcement that was not accepted, or cannot be read.
+func (d *deal) refuse(x dialogue.Exchange, t *talk, index int) {
+	d.refused, d.problem = true, x.Problem
+	y := d.transfer
+	y.Code, y.Reply = x.Reply.Code, t.Commands[index].Reply
+	c := t.Commands[index]
+	y.Announcement = Mark{c.Packet, c.Time}
+	y.Mode, y.Opener = "passive", "client"
+	read := readers[y.AnnouncedBy]
+	if read == nil {
+		return
+	}
+	y.Mode, y.Opener = "active", "server"
+	if a, err := read(x.Command.Arg); err == nil {
+		y.Announced, y.Sum = a, sum(y.AnnouncedBy, a)
+	} else if d.problem == nil {
+		d.problem = err
+	}
+}
+
+// readers read the announcements that are commands.
+var readers = map[string]func(string) (netip.AddrPort, error){"PORT": ftp.ParseHostPort, "EPRT": ftp.ParseEPRT, "LPRT": ftp.ParseLongPort}
+
+// readReply reads an announcement that is a reply.
+func readReply(code int, text string) (netip.AddrPort, error) {
+	switch code {
+	case 227:
+		return ftp.ParsePassive(text)
+	case 228:
+		return ftp.ParseLongPort(text)
+	case 229:
+		return ftp.ParseExtendedPassive(text)
+	}
+	return netip.AddrPort{}, fmt.Errorf("%d is no announcement", code)
+}
+
+// ask notes the transfer command that uses the connection.
+func (d *deal) ask(t *talk, x dialogue.Transfer, index int) {
+	y := d.transfer
+	y.Verb, y.Path = x.Verb, ftp.Escape(x.Path)
+	y.Protected, y.Offset, y.Type = x.Protected, x.Offset, x.Type
+	y.CommandAt = index
+	y.Code, y.Reply, d.final = 0, "", false
+	if index >= 0 {
+		y.Asked = Mark{t.Commands[index].Packet, t.Commands[index].Time}
+	}
+}
+
+// upload says that the client sends.
+func (x *Transfer) upload() bool {
+	switch x.Verb {
+	case "STOR", "STOU", "APPE":
+		return true
+	}
+	return false
+}
+
+// listing says that it is of a directory.
+func (x *Transfer) listing() bool {
+	switch x.Verb {
+	case "LIST", "NLST", "MLSD":
+		return true
+	}
+	return false
+}
+
+// best is the connection by which a deal was met: one that came about, if any
+// did, and of several the one with the most bytes.
+func (d *deal) best() *link {
+	if len(d.links) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(d.links, func(a, b *link) int {
+		x, y := 0, 0
+		if a.established() {
+			x = 1
+		}
+		if b.established() {
+			y = 1
+		}
+		return cmp.Or(x-y, cmp.Compare(a.bytes(), b.bytes()), b.conn.ID-a.conn.ID)
+	})
+}
+
+func (l *link) established() bool { return l.conn.SYNACK.Seen() || l.bytes() > 0 }
+
+func (l *link) bytes() int64 {
+	return l.conn.Side(capture.FromClient).Bytes + l.conn.Side(capture.FromServer).Bytes
+}
+
+// refused says that the answer to the SYN was a RST.
+func (l *link) refused() bool { return l.conn.Refused() }
+
+// backwards says that the capture took the ends for each other: whoever opened
+// the connection, it went to the address announced.
+func (d *deal) backwards(l *link) bool {
+	return l.conn.Guessed && l.conn.Server != d.expect.To && l.conn.Client == d.expect.To
+}
+
+// connection tells of a link; opener is client or server of the session.
+func (l *link) connection(opener string, backwards bool) *Connection {
+	c := l.conn
+	listener := "client"
+	if opener == "client" {
+		listener = "server"
+	}
+	from, to := capture.FromClient, capture.FromServer
+	if backwards {
+		from, to = to, from
+	}
+	a, b := c.Side(from), c.Side(to)
+	x := &Connection{
+		From: c.Addr(from), To: c.Addr(to),
+		SYNACK: mark(c.SYNACK), ACK: mark(c.Ack), SYN: l.syns,
+		Sent: a.Bytes, Received: b.Bytes, Missing: a.Missing + b.Missing,
+		Retransmitted: a.Retransmitted + b.Retransmitted, Stalls: a.ZeroWindows + b.ZeroWindows,
+		Stalled: a.Stalled + b.Stalled,
+	}
+	x.First, x.Last = mark(a.FirstData), mark(a.LastData)
+	if f := mark(b.FirstData); x.First.Packet == 0 || f.Packet != 0 && f.Packet < x.First.Packet {
+		x.First = f
+	}
+	if f := mark(b.LastData); f.Packet > x.Last.Packet {
+		x.Last = f
+	}
+	for _, e := range []struct {
+		m   capture.Mark
+		by  string
+		rst bool
+	}{{a.FIN, opener, false}, {b.FIN, listener, false}, {a.RST, opener, true}, {b.RST, listener, true}} {
+		if e.m.Seen() {
+			x.Ends = append(x.Ends, End{mark(e.m), e.by, e.rst})
+		}
+	}
+	slices.SortStableFunc(x.Ends, func(a, b End) int { return a.Packet - b.Packet })
+	return x
+}
+
+// carry fills in what the connection of a deal carried.
+func (d *deal) carry() {
+	x := d.transfer
+	x.Connection, x.Bytes, x.Complete, x.SHA256, x.Gaps = nil, 0, false, "", nil
+	x.From, x.To = netip.AddrPort{}, netip.AddrPort{}
+	l := d.best()
+	if l == nil {
+		return
+	}
+	back := d.backwards(l)
+	c := l.connection(x.Opener, back)
+	x.Connection, x.From, x.To = c, c.From, c.To
+	// Who sends: the client if it stores. Where that is not known it is the
+	// side that sent more.
+	fromOpener := x.upload() == (x.Opener == "client")
+	if x.Verb == "" || d.inferred {
+		fromOpener = c.Sent > c.Received
+	}
+	side, dir := c.Received, capture.FromServer
+	if fromOpener {
+		side, dir = c.Sent, capture.FromClient
+	}
+	if back {
+		dir = dir.Reverse()
+	}
+	s := l.conn.Side(dir)
+	x.Bytes = side
+	begun := l.conn.SYN.Seen() || l.conn.SYNACK.Seen()
+	x.Complete = begun && s.Missing == 0 && s.FIN.Seen() && !s.RST.Seen()
+	x.sent = dir
+	x.SHA256, x.Gaps = l.sink.result(dir)
+}
+
+// gaveUp says that the client ended the session while something was awaited.
+func (t *talk) gaveUp() bool {
+	side := t.link.conn.Side(t.link.direction(fromClient, t.turned))
+	return side.FIN.Seen() || side.RST.Seen()
+}
+
+func (l *link) direction(end int, turned bool) capture.Direction {
+	if turned {
+		end = 1 - end
+	}
+	return capture.Direction(end)
+}
+
+// side is the end of the session that sends in a direction of its connection.
+func (t *talk) side(d capture.Direction) int {
+	if t.turned {
+		d = d.Reverse()
+	}
+	return int(d)
+}
+
+// after is how long the capture goes on behind a mark, as far as the control
+// connection shows.
+func (t *talk) after(m Mark) time.Duration { return t.link.conn.Last.Time.Sub(m.Time) }

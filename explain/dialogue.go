@@ -1,0 +1,404 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"towpath/ftp"
+	"towpath/ftp/dialogue"
+)
+
+// talk follows the dialogue of one session out of the bytes of its control
+// connection.
+type talk struct {
+	*Session
+	tracker dialogue.Tracker
+	lines   [2]lines // of client and server
+	tls     [2]records
+	opts    *Options
+	events  events
+	// at is where the dialogue stands.
+	at Mark
+
+	hidden  bool    // the control connection is under TLS
+	asking  int     // transfer commands whose turn has not come
+	numbers []int32 // index in Commands by the number of the tracker, less one
+	seen    int     // number of the transfer command told last
+	secret  string  // the password, to be hidden where a reply repeats it
+	odd     []oddity
+
+	link     *link
+	turned   bool    // the capture took the ends for each other
+	deals    []*deal // data connections, in the order of their announcements
+	deal     *deal   // the one announced last
+	moving   *deal   // the one of the transfer command asked last
+	vain     int     // announcements of which nothing came
+	refusals []*deal // announcements that were not accepted
+	shown    []*deal // those of Session.Transfers, one by one
+	suspects []*link // connections between the same hosts that nobody claims
+}
+
+// events is who is told what a dialogue brings about.
+type events interface {
+	// announced is told of an announcement and its answer. If it was refused or
+	// cannot be read, the Expectation is zero.
+	announced(t *talk, x dialogue.Exchange, index int)
+	// asked is told of a transfer command whose turn has come.
+	asked(t *talk, x dialogue.Transfer, index int)
+	// answered is told of each reply to one.
+	answered(t *talk, x dialogue.Exchange, index int)
+}
+
+// The ends of a control connection, as they number what is kept for each.
+const (
+	fromClient = 0
+	fromServer = 1
+)
+
+// errDry: there are no more bytes for now.
+var errDry = errors.New("no more bytes")
+
+// lines makes lines of bytes as they come.
+type lines struct {
+	reader *ftp.Reader
+	bytes  []byte
+	skip   bool // up to the end of the line, whose beginning was missed
+}
+
+// Read gives the reader what there is.
+func (l *lines) Read(b []byte) (int, error) {
+	if len(l.bytes) == 0 {
+		return 0, errDry
+	}
+	n := copy(b, l.bytes)
+	l.bytes = l.bytes[n:]
+	return n, nil
+}
+
+// feed takes more bytes, which are not kept.
+func (l *lines) feed(b []byte) {
+	if l.reader == nil {
+		l.reader = ftp.NewReader(l)
+	}
+	if l.skip {
+		_, rest, found := strings.Cut(string(b), "\n")
+		if !found {
+			return
+		}
+		b, l.skip = []byte(rest), false
+	}
+	l.bytes = b
+}
+
+// lose tells that bytes are missing.
+func (l *lines) lose() {
+	if l.reader != nil {
+		l.reader.Reset(l)
+	}
+	l.skip = true
+}
+
+// data takes bytes that one end said.
+func (t *talk) data(dir int, b []byte, at Mark) {
+	t.at = at
+	for len(b) > 0 {
+		if t.hidden {
+			b = t.opaque(dir, b)
+			continue
+		}
+		t.lines[dir].feed(b)
+		if dir == fromClient {
+			t.commands()
+		} else {
+			t.replies()
+		}
+		return
+	}
+}
+
+// opaque passes over TLS, and returns what is behind it: clear text, after CCC.
+func (t *talk) opaque(dir int, b []byte) []byte {
+	if t.Secured.Packet == 0 && t.tls[dir].starts(b) {
+		t.Secured, t.TLS = t.at, true
+	}
+	rest, clear := t.tls[dir].pass(b)
+	if !clear {
+		return nil
+	}
+	if t.Cleared.Packet == 0 {
+		t.Cleared = t.at
+	}
+	t.tracker.Resync()
+	t.lines, t.hidden = [2]lines{}, false
+	return rest
+}
+
+// lose tells that bytes of one end are missing.
+func (t *talk) lose(dir int) {
+	t.tls[dir] = records{lost: true}
+	if t.hidden {
+		return
+	}
+	t.lines[dir].lose()
+	t.tracker.Resync()
+}
+
+// close drops what only following needs.
+func (t *talk) close() { t.lines = [2]lines{} }
+
+// drop forgets a deal of which nothing came.
+func (t *talk) drop(d *deal) {
+	t.deals = slices.DeleteFunc(t.deals, func(x *deal) bool { return x == d })
+}
+
+func (t *talk) commands() {
+	l := &t.lines[fromClient]
+	for {
+		c, err := l.reader.ReadCommand()
+		switch {
+		case errors.Is(err, errDry):
+			return
+		case errors.Is(err, ftp.ErrEmpty):
+			continue
+		case err != nil: // a line that is no command; the server will say so
+			c = ftp.Command{}
+		}
+		t.command(c)
+	}
+}
+
+func (t *talk) command(c ftp.Command) {
+	said := Command{Packet: t.at.Packet, Time: t.at.Time, Verb: c.Verb, Arg: ftp.Escape(c.Arg)}
+	switch {
+	case c.Verb == "":
+		said.Arg = masked
+	case t.opts.ShowSecrets:
+	case strings.EqualFold(c.Verb, t.secret): // typed where a command was wanted
+		said.Verb, said.Arg = masked, ""
+	default:
+		_, said.Arg, _ = strings.Cut(c.String(), " ")
+	}
+	switch c.Verb {
+	case "USER":
+		t.User = ftp.Escape(c.Arg)
+	case "PASS":
+		t.PasswordInClear = t.PasswordInClear || c.Arg != ""
+		t.secret = c.Arg
+	}
+	t.Commands = append(t.Commands, said)
+	t.numbers = append(t.numbers, int32(len(t.Commands)-1))
+	t.tracker.Command(c)
+	if moves[c.Verb] {
+		t.asking++
+		t.turn()
+	}
+}
+
+// moves holds the verbs that move data.
+var moves = map[string]bool{"RETR": true, "STOR": true, "STOU": true, "APPE": true, "LIST": true, "NLST": true, "MLSD": true}
+
+const masked = "****"
+
+func (t *talk) replies() {
+	l := &t.lines[fromServer]
+	for {
+		r, err := l.reader.ReadReply()
+		switch {
+		case errors.Is(err, errDry):
+			return
+		case err != nil: // no reply, though it may have been meant for one
+			t.note("bad-reply", t.at)
+			t.tracker.Resync()
+			continue
+		}
+		t.reply(r)
+		if t.hidden { // bytes behind the reply are TLS already
+			if n := len(l.bytes); n > 0 {
+				b := l.bytes
+				l.bytes = nil
+				t.opaque(fromServer, b)
+			}
+			return
+		}
+	}
+}
+
+func (t *talk) reply(r ftp.Reply) {
+	t.tracker.Reply(r)
+	x := t.tracker.Exchange()
+	text := replyText(r)
+	if t.secret != "" && len(t.secret) > 3 && !t.opts.ShowSecrets {
+		text = strings.ReplaceAll(text, ftp.Escape(t.secret), masked)
+	}
+	i := t.index(x.Number)
+	switch {
+	case i < 0:
+		i = len(t.Commands)
+		t.Commands = append(t.Commands, Command{Time: t.at.Time, Code: r.Code, Reply: text, Replied: t.at})
+	case !x.Final:
+		t.Commands[i].Begun = &Reply{t.at, r.Code, text}
+	default:
+		t.Commands[i].Code, t.Commands[i].Reply, t.Commands[i].Replied = r.Code, text, t.at
+	}
+	if announces[x.Command.Verb] && x.Final {
+		t.events.announced(t, x, i)
+	}
+	if x.Transfer.Number != 0 {
+		t.turnTo(x.Transfer)
+		t.events.answered(t, x, i)
+	}
+	if t.asking > 0 {
+		t.turn()
+	}
+	switch x.Command.Verb {
+	case "AUTH", "ADAT", "CCC", "REIN":
+		// After CCC the clear text comes behind the last record of TLS.
+		t.hidden = t.tracker.State().Opaque || x.Command.Verb == "CCC" && t.hidden
+	}
+}
+
+// replyText is the text of a reply, safe to show, its lines parted by \n.
+func replyText(r ftp.Reply) string {
+	if len(r.Lines) == 1 {
+		return ftp.Escape(r.Lines[0])
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(r.String(), strconv.Itoa(r.Code)), " ")
+}
+
+// sent is a command as it was told, with its argument as far as it may be shown.
+func (t *talk) sent(i int) ftp.Command {
+	return ftp.Command{Verb: t.Commands[i].Verb, Arg: t.Commands[i].Arg}
+}
+
+// oddity is something to be said of the session that only its following knows.
+type oddity struct {
+	name string
+	at   []Mark
+	args []any
+}
+
+// note keeps an oddity. The same thing again is one more packet of it.
+func (t *talk) note(name string, at Mark, args ...any) {
+	for i := range t.odd {
+		if o := &t.odd[i]; o.name == name {
+			if len(o.at) < maxRefusals {
+				o.at = append(o.at, at)
+			}
+			return
+		}
+	}
+	t.odd = append(t.odd, oddity{name, []Mark{at}, args})
+}
+
+// announces holds the verbs of announcements.
+var announces = map[string]bool{"PORT": true, "EPRT": true, "LPRT": true, "PASV": true, "EPSV": true, "LPSV": true, "CPSV": true, "SPSV": true}
+
+// turn tells of a transfer command whose turn has come.
+func (t *talk) turn() { t.turnTo(t.tracker.State().Transfer) }
+
+func (t *talk) turnTo(x dialogue.Transfer) {
+	if x.Number <= t.seen {
+		return
+	}
+	t.seen = x.Number
+	t.asking = max(0, t.asking-1)
+	t.events.asked(t, x, t.index(x.Number))
+}
+
+// index finds the command with a number of the tracker, -1 for none.
+func (t *talk) index(number int) int {
+	if number < 1 || number > len(t.numbers) {
+		return -1
+	}
+	return int(t.numbers[number-1])
+}
+
+// records walks over TLS records without looking into them.
+type records struct {
+	head []byte // of a record, up to 5 bytes
+	left int    // of the record
+	lost bool   // some bytes are missing: where a record begins is not known
+}
+
+// starts says whether b may be the beginning of TLS.
+func (r *records) starts(b []byte) bool { return len(b) > 2 && isRecord(b[0]) && b[1] == 3 }
+
+// isRecord: change_cipher_spec 20 to heartbeat 24 (RFC 8446 B.1, RFC 6520 3).
+func isRecord(c byte) bool { return 20 <= c && c <= 24 }
+
+// pass walks over b. It returns what is behind the last record if that is
+// clear text.
+func (r *records) pass(b []byte) (rest []byte, clear bool) {
+	if r.lost {
+		if looksClear(b) {
+			return b, true
+		}
+		return nil, false
+	}
+	for len(b) > 0 {
+		if r.left > 0 {
+			n := min(r.left, len(b))
+			b, r.left = b[n:], r.left-n
+			continue
+		}
+		if len(r.head) == 0 && !isRecord(b[0]) {
+			if looksClear(b) {
+				return b, true
+			}
+			r.lost = true
+			return nil, false
+		}
+		r.head = append(r.head, b[0])
+		b = b[1:]
+		if len(r.head) == 5 {
+			r.left = int(r.head[3])<<8 | int(r.head[4])
+			r.head = r.head[:0]
+		}
+	}
+	return nil, false
+}
+
+// looksClear says whether b is the beginning of a line of a dialogue.
+func looksClear(b []byte) bool {
+	line, _, ended := strings.Cut(string(b[:min(len(b), 256)]), "\n")
+	if !ended {
+		return false
+	}
+	if isReply([]byte(line)) {
+		return true
+	}
+	c, err := ftp.ParseCommand(strings.TrimSuffix(line, "\r"))
+	return err == nil && known[c.Verb]
+}
+
+// isReply says whether b begins as a reply does.
+func isReply(b []byte) bool {
+	return len(b) >= 4 && '1' <= b[0] && b[0] <= '6' && isDigit(b[1]) && isDigit(b[2]) && (b[3] == ' ' || b[3] == '-')
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// known holds the verbs by which a dialogue of FTP is told from others: SMTP
+// greets by 220 too, POP3 knows USER and PASS.
+var known = func() map[string]bool {
+	m := map[string]bool{}
+	for _, v := range strings.Fields(`USER PASS ACCT AUTH PROT PBSZ CCC FEAT SYST OPTS HOST CLNT PWD XPWD CWD CDUP TYPE MODE STRU
+		PASV EPSV PORT EPRT LPRT LPSV RETR STOR STOU APPE LIST NLST MLSD MLST SIZE MDTM MFMT REST ALLO ABOR DELE RMD MKD RNFR RNTO
+		SITE STAT REIN SMNT`) {
+		m[v] = true
+	}
+	return m
+}()
+
+// sum tells how the port of an announcement comes of its two bytes: of PORT and
+// PASV, the others say it in one number.
+func sum(verb string, a netip.AddrPort) string {
+	if verb != "PORT" && verb != "PASV" {
+		return ""
+	}
+	return fmt.Sprintf("%d*256+%d = %d", a.Port()>>8, a.Port()&255, a.Port())
+}

@@ -1,0 +1,445 @@
+package explain
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath/capture"
+	"towpath/ftp"
+	"towpath/ftp/dialogue"
+)
+
+// trace follows what one capture holds.
+type trace struct {
+	opts  *Options
+	store *store
+	index int
+	talks []*talk
+	// awaited are the data connections that must follow, by where they go to;
+	// the newest is last.
+	awaited map[netip.AddrPort][]*deal
+	// recent are the last connections that nobody has claimed, for
+	// announcements that were captured behind them.
+	recent map[netip.AddrPort]*link
+	order  []*link // of recent, oldest first
+	// between are the sessions that are open between two hosts.
+	between map[hosts][]*talk
+	// links are those with files.
+	links []*link
+	// rest counts the sessions that were too many.
+	rest int
+}
+
+// hosts are two addresses, the lesser first.
+type hosts [2]netip.Addr
+
+func between(a, b netip.Addr) hosts {
+	if b.Less(a) {
+		a, b = b, a
+	}
+	return hosts{a, b}
+}
+
+const (
+	// maxRecent is how many connections nobody claims are remembered.
+	maxRecent = 1024
+	// maxSuspects is how many connections a session may have that could be
+	// its own, where announcements cannot be read.
+	maxSuspects = 4096
+	// maxBacklog is how much is kept of a connection until it is known
+	// whether it is a dialogue.
+	maxBacklog = 2048
+)
+
+func newTrace(index int, o *Options, s *store) *trace {
+	return &trace{
+		opts: o, store: s, index: index,
+		awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{},
+	}
+}
+
+// deal is a data connection as it was agreed upon, and what became of it.
+type deal struct {
+	transfer *Transfer
+	expect   dialogue.Expectation
+	links    []*link
+	agreed   Mark       // where the announcement was answered
+	control  netip.Addr // of the server's end of the control connection
+	refused  bool       // the announcement was
+	problem  error      // with the announcement
+	stalled  bool       // the announcement was never answered
+	inferred bool
+	final    bool // the last reply has come
+	answered Mark // where the last reply so far stands
+}
+
+// link is a connection that is not, or not yet, known to be a dialogue.
+type link struct {
+	trace *trace
+	conn  *capture.Conn
+	syns  []Mark
+	talk  *talk // it is the control connection of
+	deal  *deal // it serves
+	// head is how each side begins.
+	head    [2][]byte
+	backlog []said
+	kept    int
+	other   bool // it is no dialogue
+	sink    *sink
+}
+
+// copyGap is the least time between a SYN and the next; what comes sooner is the
+// same one, captured twice.
+const copyGap = 50 * time.Millisecond
+
+// said is a segment that waits until its connection is understood.
+type said struct {
+	dir   int
+	bytes []byte
+	at    Mark
+}
+
+func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time} }
+
+// Open makes [trace] a [capture.Handler].
+func (r *trace) Open(c *capture.Conn) capture.Stream {
+	l := &link{trace: r, conn: c}
+	if r.store != nil {
+		r.links = append(r.links, l)
+	}
+	if d := r.claim(l); d != nil {
+		l.sink = newSink(r.opts, r.store)
+		d.take(l)
+		return l
+	}
+	if len(r.between[between(c.Client.Addr(), c.Server.Addr())]) > 0 {
+		l.sink = newSink(r.opts, r.store)
+	}
+	switch {
+	case c.Server.Port() == 21:
+		r.talkOn(l)
+	case c.Client.Port() == 21 && c.Guessed:
+		r.talkOn(l)
+	default:
+		r.remember(l)
+	}
+	return l
+}
+
+// claim finds the deal that a connection meets.
+func (r *trace) claim(l *link) *deal {
+	c := l.conn
+	ends := []netip.AddrPort{c.Server}
+	if c.Guessed {
+		ends = append(ends, c.Client)
+	}
+	for _, to := range ends {
+		var any *deal
+		for _, d := range slices.Backward(r.awaited[to]) {
+			from := c.Client
+			if to == c.Client {
+				from = c.Server
+			}
+			if d.expect.From == from.Addr() {
+				return d
+			}
+			any = d
+		}
+		if any != nil {
+			return any
+		}
+	}
+	return nil
+}
+
+// remember keeps a connection that nobody claims for a while.
+func (r *trace) remember(l *link) {
+	to := l.conn.Server
+	r.recent[to] = l
+	r.order = append(r.order, l)
+	if len(r.order) > maxRecent {
+		old := r.order[0]
+		r.order[0], r.order = nil, r.order[1:]
+		if to := old.conn.Server; r.recent[to] == old {
+			delete(r.recent, to)
+		}
+	}
+	for _, t := range r.between[between(l.conn.Client.Addr(), to.Addr())] {
+		if len(t.suspects) < maxSuspects {
+			t.suspects = append(t.suspects, l)
+		}
+	}
+}
+
+// talkOn begins a session on a connection.
+func (r *trace) talkOn(l *link) {
+	if len(r.talks) >= r.opts.maxSessions() {
+		r.rest++
+		l.other = true
+		return
+	}
+	c := l.conn
+	t := &talk{Session: &Session{Capture: r.index, Client: c.Client, Server: c.Server, Started: c.First.Time, Commands: make([]Command, 0, 10)}, numbers: make([]int32, 0, 10), opts: r.opts, events: r, link: l}
+	if c.Guessed && c.Client.Port() == 21 && c.Server.Port() != 21 {
+		t.Client, t.Server, t.turned = c.Server, c.Client, true
+	}
+	t.tracker.Client, t.tracker.Server = t.Client, t.Server
+	if !c.SYN.Seen() && !c.SYNACK.Seen() {
+		t.tracker.Resync()
+	}
+	l.talk = t
+	r.talks = append(r.talks, t)
+	h := between(c.Client.Addr(), c.Server.Addr())
+	r.between[h] = append(r.between[h], t)
+}
+
+// Segment notes each SYN, which the tracker counts only.
+func (l *link) Segment(d capture.Direction, s *capture.Segment, p *capture.Packet) {
+	if s.Flags&(capture.SYN|capture.ACK) == capture.SYN && d == capture.FromClient && len(l.syns) < 16 {
+		if n := len(l.syns); n == 0 || p.Time.Sub(l.syns[n-1].Time) > copyGap {
+			l.syns = append(l.syns, Mark{p.Number, p.Time})
+		}
+	}
+}
+
+// Data makes [link] a [capture.Stream].
+func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Packet) bool {
+	at := Mark{p.Number, p.Time}
+	switch {
+	case l.talk != nil:
+		l.talk.data(l.talk.side(d), b, at)
+		return true
+	case l.deal != nil || l.other:
+		l.look(d, b)
+		return l.sink.write(d, offset, b)
+	}
+	l.look(d, b)
+	l.sink.write(d, offset, b)
+	l.backlog = append(l.backlog, said{int(d), bytes.Clone(b), at})
+	l.kept += len(b)
+	switch l.judge() {
+	case isDialogue:
+		l.trace.talkOn(l)
+		if l.talk == nil {
+			return false
+		}
+		for _, s := range l.backlog {
+			l.talk.data(l.talk.side(capture.Direction(s.dir)), s.bytes, s.at)
+		}
+		l.sink.drop()
+		l.backlog, l.sink = nil, nil
+		return true
+	case isOther:
+		l.other, l.backlog = true, nil
+		return l.sink != nil
+	}
+	return true
+}
+
+// headSize is how much is kept of the beginning of each side.
+const headSize = 64
+
+func (l *link) look(d capture.Direction, b []byte) {
+	if n := headSize - len(l.head[d]); n > 0 {
+		l.head[d] = append(l.head[d], b[:min(n, len(b))]...)
+	}
+}
+
+// What a connection is judged to be.
+type judgement int
+
+const (
+	undecided judgement = iota
+	isDialogue
+	isOther
+)
+
+// judge says whether a connection is a dialogue of FTP: the server greets as
+// one, or the client says what only clients of FTP say and is answered by codes.
+func (l *link) judge() judgement {
+	var said [2][]byte
+	for _, s := range l.backlog {
+		said[s.dir] = append(said[s.dir], s.bytes...)
+	}
+	client, server := said[fromClient], said[fromServer]
+	answers := isReply(server)
+	switch {
+	case len(server) >= 4 && !answers, len(server) > 0 && !isDigit(server[0]), len(client) > 0 && !isLetter(client[0]):
+		return isOther
+	}
+	line, _, whole := bytes.Cut(client, []byte("\n"))
+	verb, _, _ := strings.Cut(strings.TrimSuffix(string(line), "\r"), " ")
+	asks := whole && known[strings.ToUpper(verb)]
+	greeting, _, greeted := bytes.Cut(server, []byte("\n"))
+	switch {
+	case answers && asks, answers && greeted && bytes.Contains(bytes.ToUpper(greeting), []byte("FTP")):
+		return isDialogue
+	case whole && !asks, l.kept > maxBacklog:
+		return isOther
+	}
+	return undecided
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// Gap makes [link] a [capture.Stream].
+func (l *link) Gap(d capture.Direction, from, to int64, _ *capture.Packet) {
+	if l.talk != nil {
+		l.talk.lose(l.talk.side(d))
+		return
+	}
+	l.sink.gap(d, from, to)
+}
+
+// Close makes [link] a [capture.Stream].
+func (l *link) Close(*capture.Conn) {
+	l.backlog = nil
+	if l.sink.close(); l.deal == nil && !l.trace.suspected(l) {
+		l.sink.drop()
+	}
+	if t := l.talk; t != nil {
+		l.trace.forget(t)
+	}
+}
+
+// suspected says whether a connection may be found to be a session's, though no
+// announcement claims it.
+func (r *trace) suspected(l *link) bool {
+	for _, t := range r.between[between(l.conn.Client.Addr(), l.conn.Server.Addr())] {
+		if slices.Contains(t.suspects, l) {
+			return true
+		}
+	}
+	return false
+}
+
+// forget ends what a session awaits.
+func (r *trace) forget(t *talk) {
+	t.close()
+	if t.deal != nil {
+		r.unwait(t.deal)
+	}
+	h := between(t.Client.Addr(), t.Server.Addr())
+	if r.between[h] = slices.DeleteFunc(r.between[h], func(x *talk) bool { return x == t }); len(r.between[h]) == 0 {
+		delete(r.between, h)
+	}
+}
+
+// take ties a connection to a deal.
+func (d *deal) take(l *link) {
+	l.deal, l.other = d, true
+	d.links = append(d.links, l)
+}
+
+// places are where the connection of a deal may go to: where the announcement
+// says, and since many clients do not believe the address in a 227, to the same
+// port of the server.
+func (d *deal) places() []netip.AddrPort {
+	all := []netip.AddrPort{d.expect.To}
+	if d.expect.Opener == dialogue.Client && d.control.IsValid() && d.control != d.expect.To.Addr() {
+		all = append(all, netip.AddrPortFrom(d.control, d.expect.To.Port()))
+	}
+	return all
+}
+
+func (r *trace) await(d *deal) {
+	for _, to := range d.places() {
+		r.awaited[to] = append(r.awaited[to], d)
+	}
+}
+
+func (r *trace) unwait(d *deal) {
+	for _, to := range d.places() {
+		if r.awaited[to] = slices.DeleteFunc(r.awaited[to], func(x *deal) bool { return x == d }); len(r.awaited[to]) == 0 {
+			delete(r.awaited, to)
+		}
+	}
+}
+
+// announced makes [trace] events.
+func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
+	if old := t.deal; old != nil {
+		r.unwait(old)
+		if old.unused() {
+			// One where the server listened in vain says something if no other
+			// came to more.
+			if t.vain++; old.expect.Opener == dialogue.Server || t.vain > maxRefusals {
+				t.drop(old)
+			}
+		}
+	}
+	t.deal = nil
+	e := x.Expectation
+	d := &deal{expect: e, agreed: t.at, control: t.Server.Addr(), transfer: &Transfer{AnnouncedBy: x.Command.Verb, AnnouncedAt: index, CommandAt: -1}}
+	switch {
+	case e != (dialogue.Expectation{}):
+		d.describe(t, index)
+		t.suspect(e, d.transfer.Announcement)
+	case x.Reply.Code >= 400 || x.Problem != nil:
+		d.refuse(x, t, index)
+		if len(t.refusals) < maxRefusals {
+			t.refusals = append(t.refusals, d)
+		}
+		return
+	default:
+		return
+	}
+	t.deal = d
+	t.deals = append(t.deals, d)
+	r.await(d)
+	for _, to := range d.places() {
+		l := r.recent[to]
+		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time.Before(t.Commands[index].Time) {
+			delete(r.recent, to)
+			d.take(l)
+		}
+	}
+}
+
+// unused says that nothing came of an announcement.
+func (d *deal) unused() bool { return d.transfer.Verb == "" && len(d.links) == 0 }
+
+// asked makes [trace] events.
+func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
+	d := t.deal
+	switch {
+	case d == nil || d.expect.Number != x.Expectation.Number:
+		d = &deal{transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
+		t.deals = append(t.deals, d)
+	case d.transfer.Verb != "": // the one before was refused; the listener is still there
+		next := *d
+		next.transfer = &Transfer{}
+		*next.transfer = *d.transfer
+		next.links = nil
+		t.deals = append(t.deals, &next)
+		r.unwait(d)
+		next.links, d.links = d.links, nil
+		for _, l := range next.links {
+			l.deal = &next
+		}
+		r.await(&next)
+		d, t.deal = &next, &next
+	}
+	t.moving = d
+	d.ask(t, x, index)
+}
+
+// answered makes [trace] events.
+func (r *trace) answered(t *talk, x dialogue.Exchange, index int) {
+	d := t.moving
+	if d == nil || d.transfer.CommandAt != index {
+		return
+	}
+	d.transfer.Code, d.transfer.Reply = x.Reply.Code, t.Commands[index].Reply
+	if x.Final {
+		d.transfer.Path = ftp.Escape(x.Transfer.Path) // STOU has learnt it
+	}
+	if b := t.Commands[index].Begun; !x.Final && b != nil {
+		d.transfer.Reply = b.Text
+	}
+	d.final = x.Final
+	d.answered = t.at
+}
