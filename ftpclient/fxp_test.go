@@ -24,7 +24,7 @@ import (
 func serveAt(t *testing.T, host string, files ftptest.Files, options ...ftptest.Option) *ftptest.Server {
 	t.Helper()
 	s := ftptest.Serve(t, files, options...)
-	l, err := net.Listen("tcp", host+":0")
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Skipf("this server needs an address of its own: %v", err)
 	}
