@@ -632,6 +632,33 @@ func TestSilentAboutStop(t *testing.T) {
 	}
 }
 
+// TestAbortForgotten is pyftpdlib: an ABOR that comes before it has taken the data
+// connection is answered, and the upload still waits for one. The next would be
+// taken for it, so there is none.
+func TestAbortForgotten(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{content: "abc", on: map[string]func(*peer, string){
+		"STOR": func(p *peer, _ string) { p.say("150 About to open data connection.") },
+		"ABOR": func(p *peer, _ string) { p.say("225 ABOR command successful; data channel closed.") },
+	}})
+	c, ctx := visit(t, v), testContext(t)
+	w, err := c.Create(ctx, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Write([]byte("abc"))
+	w.Abort()
+	if gone := c.Err(); err != nil || !errors.Is(gone, ftpclient.ErrPoisoned) || !strings.Contains(gone.Error(), "ABOR was answered, and STOR f was not: 225") {
+		t.Errorf("write: %v; the session is %v", err, gone)
+	}
+	if err := c.Reconnect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fetch(t, c); got != "abc" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // TestNoopDuringTransfer: servers answer a NOOP at once, behind the transfer, or
 // not as expected. Each answer finds its command.
 func TestNoopDuringTransfer(t *testing.T) {

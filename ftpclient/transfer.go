@@ -578,6 +578,12 @@ func (t *transfer) settle() error {
 	if err != nil {
 		return err
 	}
+	if r.Code == 225 {
+		// That is said of ABOR alone. pyftpdlib says it before it has taken the
+		// data connection, and still waits for one: for the next, whatever that is.
+		s.fail(fmt.Errorf("ABOR was answered, and %v was not: %v", t.answer.command, r))
+		return s.alive()
+	}
 	if t.aborted != nil && (s.silent || !s.soon(t.aborted)) {
 		if mark, err := s.put(ftp.Command{Verb: "NOOP"}, keeping); err == nil {
 			if _, err = s.final(ctx, mark, settleFor); err == nil {
