@@ -3,78 +3,126 @@
 package ftpclient_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"towpath/ftpclient"
 	"towpath/ftpclient/mirror"
+	"towpath/ftpserver"
+	"towpath/ftptest"
+	"towpath/storage/disk"
 )
 
 // TestMirrorStrangers carries a tree to the servers of others and back, twice:
-// the second time nothing is left to do. It lies beside TestStrangers, whose
-// servers it needs.
+// the second time nothing is left to do. So it does in clear text, and over TLS
+// with the session required where the server can. It lies beside TestStrangers,
+// whose servers it needs.
 func TestMirrorStrangers(t *testing.T) {
 	t.Parallel()
 	for _, peer := range strangers {
 		t.Run(peer.name, func(t *testing.T) {
 			t.Parallel()
 			s := host(t, peer.program, peer.asRoot, peer.command)
-			parallel := 3
-			if peer.lazy {
-				parallel = 1
+			mirrorBothWays(t, s.addr(), s.root, encounter{user: peer.user, password: peer.password, resumes: peer.resumes}, true)
+		})
+	}
+	t.Run("Towpath", func(t *testing.T) {
+		t.Parallel()
+		root := t.TempDir()
+		fsys, err := disk.Open(root, disk.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = fsys.Close() })
+		s := ftptest.Serve(t, nil, ftptest.TLS, ftptest.Root(fsys), func(o *ftpserver.Options) { o.Binding = ftpserver.BindRequire })
+		mirrorBothWays(t, s.Addr, root, encounter{user: ftptest.User, password: ftptest.Password, resumes: true}, os.Geteuid() != 0)
+	})
+}
+
+// mirrorBothWays does so with one server, which serves root here; bars tells that
+// a directory without rights is closed to it.
+func mirrorBothWays(t *testing.T, addr, root string, e encounter, bars bool) {
+	for name, security := range map[string]ftpclient.Security{"clear": ftpclient.Plain, "TLS": ftpclient.Explicit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const parallel = 3
+			set := ftpclient.Options{User: e.user, Password: e.password, TLS: security, TLSConfig: ftptest.ClientTLS()}
+			probe := login(t, addr, func(o *ftpclient.Options) { o.User, o.Password, o.TLS = e.user, e.password, ftpclient.Plain })
+			if security != ftpclient.Plain && !probe.Features().Has("AUTH") {
+				t.Skip("this server runs without TLS here")
 			}
-			pool, err := ftpclient.NewPool(s.addr(), ftpclient.Options{User: peer.user, Password: peer.password, StallTimeout: 10 * time.Second, Retries: 2}, parallel)
+			pool, err := ftpclient.NewPool(addr, set, parallel)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = pool.Close() })
+			tree := "tree-" + name
 			here, back := t.TempDir(), filepath.Join(t.TempDir(), "back")
 			at := time.Date(2025, 3, 4, 12, 0, 1, 0, time.UTC)
 			for name, content := range map[string]string{
-				"a": "alpha", "empty": "", "sub/b c": "bravo", "sub/deep/ü": "umlaut", "sub/deep/[x]*": "glob", "gone/d": "delta",
+				"a": "alpha", "empty": "", "sub/b c": "bravo", "sub/deep/ü": "umlaut", "sub/deep/[x]*": string(noise(300_000)), "gone/d": "delta",
 			} {
 				p := filepath.Join(here, name)
-				if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Chtimes(p, at, at); err != nil {
+				err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(content), 0o644), os.Chtimes(p, at, at))
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
 			up := func(want mirror.Result, o mirror.Options) {
 				t.Helper()
 				o.Parallel, o.Failed = parallel, func(p string, err error) { t.Logf("%s: %v", p, err) }
-				if got, err := mirror.Up(testContext(t), pool, here, "tree", o); err != nil || got != want {
+				if got, err := mirror.Up(testContext(t), pool, here, tree, o); err != nil || got != want {
 					t.Errorf("up: %+v, %v, want %+v", got, err, want)
 				}
 			}
 			down := func(want mirror.Result, o mirror.Options) {
 				t.Helper()
 				o.Parallel, o.Failed = parallel, func(p string, err error) { t.Logf("%s: %v", p, err) }
-				got, err := mirror.Down(testContext(t), pool, "tree", back, o)
+				got, err := mirror.Down(testContext(t), pool, tree, back, o)
 				if (err != nil) != (want.Failed > 0) || got != want {
 					t.Errorf("down: %+v, %v, want %+v", got, err, want)
 				}
 			}
-			up(mirror.Result{Moved: 6, Bytes: 25, Made: 4}, mirror.Options{})
+			up(mirror.Result{Moved: 6, Bytes: 300_021, Made: 4}, mirror.Options{})
 			up(mirror.Result{Same: 6}, mirror.Options{})
-			down(mirror.Result{Moved: 6, Bytes: 25, Made: 4}, mirror.Options{})
+			down(mirror.Result{Moved: 6, Bytes: 300_021, Made: 4}, mirror.Options{})
 			down(mirror.Result{Same: 6}, mirror.Options{})
-			if err := os.RemoveAll(filepath.Join(here, "gone")); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(here, "a"), []byte("changed!"), 0o644); err != nil {
+			same(t, here, back)
+			err = errors.Join(os.RemoveAll(filepath.Join(here, "gone")), os.WriteFile(filepath.Join(here, "a"), []byte("changed!"), 0o644))
+			if err != nil {
 				t.Fatal(err)
 			}
 			up(mirror.Result{Moved: 1, Bytes: 8, Same: 4, Deleted: 2}, mirror.Options{Delete: true})
 			down(mirror.Result{Moved: 1, Bytes: 8, Same: 4, Deleted: 2}, mirror.Options{Delete: true})
+			same(t, here, back)
+			same(t, here, filepath.Join(root, tree))
+			if security != ftpclient.Plain && e.resumes {
+				err := pool.Do(testContext(t), func(c *ftpclient.Client) error {
+					if len(c.Attempts()) == 0 {
+						return errors.New("no data connection is remembered")
+					}
+					for _, a := range c.Attempts() {
+						if !a.Resumed {
+							t.Errorf("%v: the session was not resumed", a)
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if !bars {
+				return
+			}
 			// What the server cannot read is not missing.
-			if err := os.Chmod(filepath.Join(s.root, "tree", "sub", "deep"), 0); err != nil {
+			if err := os.Chmod(filepath.Join(root, tree, "sub", "deep"), 0); err != nil {
 				t.Skip(err)
 			}
 			down(mirror.Result{Same: 3, Failed: 1}, mirror.Options{Delete: true})
@@ -82,5 +130,29 @@ func TestMirrorStrangers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// same compares two trees, file by file.
+func same(t *testing.T, a, b string) {
+	t.Helper()
+	read := func(dir string) map[string]string {
+		files := map[string]string{}
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(p)
+			name, _ := filepath.Rel(dir, p) // it lies in it
+			files[name] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return files
+	}
+	if diff := cmp.Diff(read(a), read(b)); diff != "" {
+		t.Errorf("-%s +%s\n%.2000s", a, b, diff)
 	}
 }

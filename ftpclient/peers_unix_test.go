@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,10 +144,7 @@ var strangers = []struct {
 	resumes        bool   // its data connections must resume the TLS session
 	offers         string // what not all of them can do: "MLSD", "time", "digest"
 	asRoot         bool   // it runs as root only
-	// pyftpdlib 1.5.7 lets a data connection lie now and then: it says 125,
-	// and nothing more ever. With several sessions at a time it does so often.
-	lazy    bool
-	command func(t *testing.T, s *stranger) []string
+	command        func(t *testing.T, s *stranger) []string
 }{
 	{name: "vsftpd", program: "vsftpd", resumes: true, offers: "time", command: func(t *testing.T, s *stranger) []string {
 		if err := os.Mkdir(filepath.Join(s.dir, "empty"), 0o555); err != nil {
@@ -227,14 +226,14 @@ TLSVerifyClient off
 		}
 		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", conf)}
 	}},
-	{name: "pyftpdlib", program: "python3", lazy: true, user: "test", password: "secret", offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
+	{name: "pyftpdlib", program: "python3", user: "test", password: "secret", offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
 		if out, err := s.cmd(s.binary, "-c", "import pyftpdlib").CombinedOutput(); err != nil {
 			t.Skipf("python3 cannot import pyftpdlib: %s", bytes.TrimSpace(out))
 		}
 		return []string{s.binary, "-W", "ignore", s.write(t, "server.py", `
 import sys
 from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.servers import FTPServer
+from pyftpdlib.servers import MultiprocessFTPServer
 ip, port, root, cert, key = sys.argv[1:]
 try:
     from pyftpdlib.handlers import TLS_FTPHandler as Handler
@@ -243,7 +242,10 @@ except ImportError: # it needs OpenSSL for TLS
     from pyftpdlib.handlers import FTPHandler as Handler
 Handler.authorizer = DummyAuthorizer()
 Handler.authorizer.add_user("test", "secret", root, perm="elradfmwMT")
-FTPServer((ip, int(port)), Handler).serve_forever()
+# A process for each session: 1.5.7 takes the descriptor of an active data
+# connection out of its loop once more when the session ends, and whoever has it
+# by then, another session or its data, is never heard again.
+MultiprocessFTPServer((ip, int(port)), Handler).serve_forever()
 `), s.ip, fmt.Sprint(s.port), s.root, s.cert, s.key}
 	}},
 	{name: "Pure-FTPd", program: "pure-ftpd", user: "test", password: "secret", asRoot: true, offers: "MLSD time", command: func(t *testing.T, s *stranger) []string {
@@ -285,6 +287,52 @@ func host(t *testing.T, program string, asRoot bool, command func(*testing.T, *s
 	return hostAt(t, "127.0.0.1", program, asRoot, command)
 }
 
+// reserve keeps a port for a server, which says SO_REUSEADDR as they all do: the
+// kernel gives it to nobody else before the server listens, and nobody answers.
+func reserve(t *testing.T, ip netip.Addr) int {
+	t.Helper()
+	family, at := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: ip.As16()})
+	if ip.Is4() {
+		family, at = syscall.AF_INET, &syscall.SockaddrInet4{Addr: ip.As4()}
+	}
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Skip(err)
+	}
+	free := func() { _ = syscall.Close(fd) }
+	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	if err == nil {
+		err = syscall.Bind(fd, at)
+	}
+	if err != nil {
+		free()
+		t.Skipf("this server needs an address of its own: %v: %v", ip, err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		free()
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" { // others let nobody share it
+		t.Cleanup(free)
+	} else {
+		free()
+	}
+	switch a := bound.(type) {
+	case *syscall.SockaddrInet4:
+		return a.Port
+	case *syscall.SockaddrInet6:
+		return a.Port
+	}
+	t.Fatalf("bound to %T", bound)
+	return 0
+}
+
 // hostAt is host at an address of ours.
 func hostAt(t *testing.T, ip, program string, asRoot bool, command func(*testing.T, *stranger) []string) *stranger {
 	t.Helper()
@@ -309,12 +357,7 @@ func hostAt(t *testing.T, ip, program string, asRoot bool, command func(*testing
 	}
 	s.cert = s.write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
 	s.key = s.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		t.Skipf("this server needs an address of its own: %v", err)
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	s.port = reserve(t, netip.MustParseAddr(ip))
 	argv := command(t, s)
 	s.own(t)
 	cmd := s.cmd(argv...)

@@ -37,13 +37,13 @@ func TestStrangers(t *testing.T) {
 		t.Run(peer.name, func(t *testing.T) {
 			t.Parallel()
 			addr := host(t, peer.program, peer.asRoot, peer.command).addr()
-			meet(t, addr, encounter{peer.user, peer.password, peer.offers, peer.resumes, peer.lazy})
+			meet(t, addr, encounter{peer.user, peer.password, peer.offers, peer.resumes})
 		})
 	}
 	t.Run("Towpath", func(t *testing.T) {
 		t.Parallel()
 		s := ftptest.Serve(t, nil, ftptest.TLS, func(o *ftpserver.Options) { o.Binding = ftpserver.BindRequire })
-		meet(t, s.Addr, encounter{ftptest.User, ftptest.Password, "MLSD time digest", true, false})
+		meet(t, s.Addr, encounter{ftptest.User, ftptest.Password, "MLSD time digest", true})
 	})
 }
 
@@ -51,16 +51,11 @@ func TestStrangers(t *testing.T) {
 type encounter struct {
 	user, password string
 	offers         string
-	resumes, lazy  bool
+	resumes        bool
 }
 
 func meet(t *testing.T, addr string, e encounter) {
-	as := func(o *ftpclient.Options) {
-		o.User, o.Password = e.user, e.password
-		if e.lazy {
-			o.StallTimeout = 5 * time.Second
-		}
-	}
+	as := func(o *ftpclient.Options) { o.User, o.Password = e.user, e.password }
 	first := login(t, addr, as)
 	hasTLS := strings.Contains(first.Features().Param("AUTH"), "TLS")
 	if got := first.Features().Has("MLST"); got != strings.Contains(e.offers, "MLSD") {
@@ -69,9 +64,7 @@ func meet(t *testing.T, addr string, e encounter) {
 	_ = first.Close()
 	for name, version := range map[string]uint16{"clear": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
-			if !e.lazy {
-				t.Parallel()
-			}
+			t.Parallel()
 			if version != 0 && !hasTLS {
 				t.Skip("this server runs without TLS here")
 			}
@@ -107,8 +100,7 @@ func meet(t *testing.T, addr string, e encounter) {
 			for _, m := range []ftpclient.Mode{ftpclient.EPSV, ftpclient.PASV, ftpclient.EPRT, ftpclient.PORT} {
 				t.Run(m.String(), func(t *testing.T) {
 					c := login(t, addr, as, secured, mode(m), told(t))
-					err := bothWays(t, c, strings.ReplaceAll(fmt.Sprint(name, m), " ", "-"))
-					if asleep(t, e, err); err != nil {
+					if err := bothWays(t, c, strings.ReplaceAll(fmt.Sprint(name, m), " ", "-")); err != nil {
 						t.Error(err)
 					}
 					safe(t, c)
@@ -146,13 +138,9 @@ func meet(t *testing.T, addr string, e encounter) {
 			if err := c.Mkdir(testContext(t), dir); err != nil {
 				t.Fatal(err)
 			}
-			var missed error // by a server that is asleep; what follows would miss what it left
 			for _, d := range deeds {
 				t.Run(d.name, func(t *testing.T) {
-					asleep(t, e, missed)
 					err := d.do(t, c, dir)
-					missed = err
-					asleep(t, e, err)
 					if d.rare != "" && !strings.Contains(e.offers, d.rare) {
 						if !errors.Is(err, ftpclient.ErrUnsupported) {
 							t.Errorf("%v, want ErrUnsupported", err)
@@ -164,23 +152,12 @@ func meet(t *testing.T, addr string, e encounter) {
 				})
 			}
 			t.Run("mirror", func(t *testing.T) {
-				if e.lazy {
-					t.Skip("several sessions at a time are more than this server bears")
-				}
 				mirrored(t, addr, strings.ReplaceAll(name, " ", "-")+"-tree", as, secured)
 			})
 			if version != 0 && e.resumes {
 				t.Run("refuses another session", func(t *testing.T) { steal(t, addr, e, version) })
 			}
 		})
-	}
-}
-
-// asleep skips a test when a lazy server has gone to sleep on it.
-func asleep(t *testing.T, e encounter, err error) {
-	t.Helper()
-	if e.lazy && (errors.Is(err, ftpclient.ErrStalled) || errors.Is(err, ftpclient.ErrPoisoned)) {
-		t.Skipf("the server lets data connections lie now and then: %v", err)
 	}
 }
 
