@@ -131,12 +131,14 @@ func hardware(name string) (uint16, error) {
 // Packets gives what is seen, until the context ends.
 func (l *live) Packets() iter.Seq2[*Packet, error] {
 	return func(yield func(*Packet, error) bool) {
-		raw, err := l.socket.SyscallConn()
+		socket := l.socket
+		raw, err := socket.SyscallConn()
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		stop := context.AfterFunc(l.ctx, func() { _ = l.socket.SetReadDeadline(time.Unix(1, 0)) }) // wakes Read below
+		// The end of ctx wakes Read below. That may come late, after Close.
+		stop := context.AfterFunc(l.ctx, func() { _ = socket.SetReadDeadline(time.Unix(1, 0)) })
 		defer stop()
 		for at := 0; ; at = (at + blockSize) % len(l.ring) {
 			block := l.ring[at : at+blockSize]

@@ -84,14 +84,15 @@ func (r *Reader) openSection() error {
 	if size < 28 || size%4 != 0 || size > largest {
 		return errDamaged{fmt.Sprintf("a section header claims %d bytes", size)}
 	}
-	if _, err := r.peek(16); err != nil {
+	head, err = r.peek(16)
+	if err != nil {
 		return err
 	}
-	if major := r.order.Uint16(r.buf[r.r+12:]); major != 1 {
+	if major := r.order.Uint16(head[12:]); major != 1 {
 		return errDamaged{fmt.Sprintf("a section is of version %d, want 1", major)}
 	}
 	r.section = len(r.interfaces) // interfaces count from 0 in each section
-	return r.skip(int64(size))
+	return cut(r.skip(int64(size)))
 }
 
 // nextBlock reads blocks until one is a packet.

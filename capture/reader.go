@@ -126,7 +126,12 @@ func (r *Reader) open() error {
 		return r.within(z, func() error { z.Close(); return nil })
 	case magic == magicPcapng:
 		r.next = r.nextBlock
-		return r.openSection()
+		if err := r.openSection(); errors.As(err, new(errDamaged)) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("%w: pcapng, but %v", errFormat, err)
+		} else if err != nil {
+			return err
+		}
+		return nil
 	}
 	return r.openPcap(head)
 }
@@ -212,7 +217,7 @@ func (r *Reader) peek(n int) ([]byte, error) {
 // fill reads until n bytes are there or src has no more.
 func (r *Reader) fill(n int) {
 	if len(r.buf)-r.r < n || r.r == r.w {
-		if n > len(r.buf) { // grow with what comes, not with what is claimed
+		if n > len(r.buf) { // n is at most what largest allows
 			r.buf = append(make([]byte, 0, n), r.buf[r.r:r.w]...)[:n]
 		} else {
 			copy(r.buf, r.buf[r.r:r.w])

@@ -166,7 +166,7 @@ func TestCut(t *testing.T) {
 		for n := range file {
 			got, r, err := read(t, bytes.NewReader(file[:n]))
 			if r == nil { // within the header
-				if !capture.IsFormat(err) && !errors.Is(err, io.ErrUnexpectedEOF) && err == nil {
+				if !capture.IsFormat(err) {
 					t.Errorf("%s, %d bytes: %v", name, n, err)
 				}
 				continue
@@ -182,11 +182,10 @@ func TestCut(t *testing.T) {
 				t.Errorf("%s, %d bytes: no note", name, n)
 			}
 		}
-		if z := gzipped(t, file); true {
-			got, r, err := read(t, bytes.NewReader(z[:len(z)-6]))
-			if err != nil || !slices.Equal(got, whole) || len(r.Notes()) == 0 {
-				t.Errorf("%s in gzip without its end: %d packets, %v, notes %v", name, len(got), err, r.Notes())
-			}
+		z := gzipped(t, file)
+		got, r, err := read(t, bytes.NewReader(z[:len(z)-6]))
+		if err != nil || !slices.Equal(got, whole) || len(r.Notes()) == 0 {
+			t.Errorf("%s in gzip without its end: %d packets, %v", name, len(got), err)
 		}
 	}
 }
@@ -202,6 +201,7 @@ func TestNoCapture(t *testing.T) {
 		{"BZh91AY", "compressed, but not with gzip or zstd"},
 		{"\xd4\xc3\xb2\xa1\x02\x00", "ends within its header"},
 		{"\xd4\xc3\xb2\xa1\x09\x00" + strings.Repeat("\x00", 18), "pcap version 9, want 2"},
+		{"\n\r\r\n\x1c\x00\x00\x00abcd", "a section gives 61626364 for the order of bytes"},
 		{string(gzipped(t, []byte("hello"))), `it begins with "hell"`},
 		{string(gzipped(t, gzipped(t, []byte("hello")))), `it begins with "\x1f\x8b`},
 	} {

@@ -151,6 +151,8 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	}
 	if s.Length > 0 {
 		switch {
+		case end <= h.next && s.Length == 1 && end <= h.acked: // asks whether the other is still there
+			side.KeepAlives++
 		case end <= h.next:
 			side.Retransmitted++
 			side.RetransmittedBytes += int64(s.Length)

@@ -132,6 +132,8 @@ type Side struct {
 	Retransmitted      int
 	RetransmittedBytes int64
 	Copies, Disordered int
+	// KeepAlives counts segments with one byte that was acknowledged long ago.
+	KeepAlives int
 	// ZeroWindows counts how often this side closed its window: told the
 	// other to wait. Stalled is for how long, and Stall the first of them.
 	ZeroWindows int
