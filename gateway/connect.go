@@ -330,7 +330,7 @@ func (g *Gateway) listensAt(to netip.AddrPort) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for l := range g.listeners {
-		if at := addrPort(l.Addr()); at == to || at.Addr().IsUnspecified() && at.Port() == to.Port() && isLocal(to.Addr()) {
+		if at := endpoint(l.Addr()); at == to || at.Addr().IsUnspecified() && at.Port() == to.Port() && isLocal(to.Addr()) {
 			return true
 		}
 	}

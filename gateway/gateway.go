@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -70,12 +69,6 @@ func (g *Gateway) Reload(o Options) error {
 	}
 	g.settings.Store(&settings{Options: o, ports: pool})
 	return nil
-}
-
-// Originally is a connection that was redirected to us: it tells where its
-// client wanted to go. A listener may hand out such connections.
-type Originally interface {
-	Original() netip.AddrPort
 }
 
 // Serve takes control connections from l until Shutdown or Close, and closes l.
@@ -246,15 +239,4 @@ func (g *Gateway) Stats() Stats {
 		Strangers: p.Strangers, Up: c.up.Load(), Down: c.down.Load(),
 		Blind: c.blind.Load(), Alarms: c.alarms.Load(), Open: p.Used,
 	}
-}
-
-// addrPort returns an address as netip, IPv4 as such even where the socket
-// speaks IPv6.
-func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }

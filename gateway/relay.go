@@ -288,7 +288,10 @@ func (s *session) named() netip.Addr {
 	if s.redirected() {
 		return s.visitor.Original.Addr()
 	}
-	return s.visitor.Local.Addr()
+	if r := s.visitor.Reached.Addr(); r.IsValid() {
+		return r
+	}
+	return s.client.local.Addr()
 }
 
 // pinhole opens h, and keeps what closes it.
@@ -488,7 +491,7 @@ func (p *passage) take(l *ports.Listener, who func(context.Context, *net.TCPConn
 
 // fromClient says whether a data connection comes from the client.
 func (s *session) fromClient(ctx context.Context, c *net.TCPConn) bool {
-	peer := addrPort(c.RemoteAddr()).Addr()
+	peer := endpoint(c.RemoteAddr()).Addr()
 	if s.set.Accepted != nil {
 		a, err := s.set.Accepted(ctx, c)
 		if err != nil {
@@ -505,7 +508,7 @@ func (s *session) fromClient(ctx context.Context, c *net.TCPConn) bool {
 }
 
 func (s *session) fromServer(_ context.Context, c *net.TCPConn) bool {
-	peer := addrPort(c.RemoteAddr()).Addr()
+	peer := endpoint(c.RemoteAddr()).Addr()
 	if peer != s.server.peer.Addr() {
 		s.log(slog.LevelWarn, "a stranger came to a port that is the server's", "from", peer)
 		return false
@@ -545,9 +548,9 @@ func (s *session) used(p *passage, client, server *net.TCPConn) {
 	s.note(p, func(d *Data) {
 		d.Used = time.Now()
 		if p.forClient != nil {
-			d.UsedBy = addrPort(client.RemoteAddr())
+			d.UsedBy = endpoint(client.RemoteAddr())
 		} else if p.forServer != nil {
-			d.UsedBy = addrPort(server.RemoteAddr())
+			d.UsedBy = endpoint(server.RemoteAddr())
 		}
 	})
 }
@@ -751,7 +754,7 @@ func (g *Gateway) isOurs(to netip.AddrPort, s *session) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for l := range g.listeners {
-		if addrPort(l.Addr()).Port() == to.Port() {
+		if endpoint(l.Addr()).Port() == to.Port() {
 			return true
 		}
 	}

@@ -86,7 +86,10 @@ type leg struct {
 
 func (l *leg) set(conn net.Conn) {
 	l.tcp, l.conn = conn, conn
-	l.local, l.peer = addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
+	l.local, l.peer = endpoint(conn.LocalAddr()), endpoint(conn.RemoteAddr())
+	if d, ok := conn.(interface{ NetConn() net.Conn }); ok { // a door may name another
+		l.peer = endpoint(d.NetConn().RemoteAddr())
+	}
 	l.in.reset(conn)
 }
 
@@ -138,10 +141,7 @@ func newSession(g *Gateway, set *settings, conn net.Conn) *session {
 	s.ctx, s.end = context.WithCancelCause(g.ctx)
 	s.room.L = &s.mu
 	s.client.set(conn)
-	s.visitor = Visitor{Client: s.client.peer, Local: s.client.local}
-	if o, ok := conn.(Originally); ok {
-		s.visitor.Original = o.Original()
-	}
+	s.visitor = arrived(conn)
 	s.rec = Record{SchemaVersion: SchemaVersion, Session: s.id, Began: s.last}
 	return s
 }
