@@ -22,6 +22,9 @@ type Lab struct {
 	// directories Programs.
 	Server, Client string
 	Programs       []string
+	// Plane is what carries clear data through gateways: "user", the process, or
+	// "kernel". Default "user".
+	Plane string
 	// Captures is the directory where the recordings of each case are kept, in
 	// one of its own. If empty they are not kept.
 	Captures string
@@ -57,6 +60,9 @@ func (l *Lab) Check() error {
 	if l.Client != "" && !slices.Contains(Clients, l.Client) {
 		return fmt.Errorf("client %q is not known; want %s, or none for our own", l.Client, strings.Join(Clients, ", "))
 	}
+	if !slices.Contains([]string{"", "user", "kernel"}, l.Plane) {
+		return fmt.Errorf("data %q: want user or kernel", l.Plane)
+	}
 	if l.Patience < 0 {
 		return fmt.Errorf("patience %v is less than nothing", l.Patience)
 	}
@@ -70,6 +76,9 @@ type Observation struct {
 	// should have gone on. Both are empty if it works.
 	Seen doctor.Seen `json:"seen,omitempty"`
 	Hop  string      `json:"hop,omitempty"`
+	// Plane is what carries clear data through gateways: "user", the process, or
+	// "kernel". Default "user".
+	Plane string
 	// Captures is the directory of the recordings, one file for each machine,
 	// if they are kept.
 	Captures string `json:"captures,omitempty"`

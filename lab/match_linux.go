@@ -90,6 +90,15 @@ func state(bits uint32) []expr.Any {
 	}
 }
 
+// marked: ct mark and bits != 0
+func marked(bits uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(bits), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
 const (
 	established = expr.CtStateBitESTABLISHED
 	related     = expr.CtStateBitRELATED
@@ -122,6 +131,11 @@ func translate(kind expr.NATType, to netip.AddrPort) []expr.Any {
 		all = append(all, &expr.Immediate{Register: 2, Data: bigEndian(to.Port())})
 	}
 	return append(all, nat)
+}
+
+// redirect: redirect to :port
+func redirect(port uint16) []expr.Any {
+	return []expr.Any{&expr.Immediate{Register: 1, Data: bigEndian(port)}, &expr.Redir{RegisterProtoMin: 1}}
 }
 
 // helper: ct helper set "ftp"; the helper is an object of the table.

@@ -44,7 +44,7 @@ type serverOrder struct {
 	External netip.Addr
 	DataPort uint16
 	Foreign  bool
-	IPv6     bool
+	IPv6     bool // for programs that must be told
 	TLS      bool
 	Lines    topology.Lines
 	Size     int64
@@ -75,6 +75,11 @@ func play(part string) int {
 	switch part {
 	case "server":
 		var o serverOrder
+		if err = in.Decode(&o); err == nil {
+			err = o.serve()
+		}
+	case "gateway":
+		var o gatewayOrder
 		if err = in.Decode(&o); err == nil {
 			err = o.serve()
 		}
@@ -298,14 +303,14 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// waitReady waits for the word of a server that it listens.
-func waitReady(out io.Reader) error {
+// waitReady waits for the word of a part that it listens.
+func waitReady(part string, out io.Reader) error {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("the server did not start: %w", err)
+		return fmt.Errorf("the %s did not start: %w", part, err)
 	}
 	if line != "ready\n" {
-		return fmt.Errorf("the server said %q", line)
+		return fmt.Errorf("the %s said %q", part, line)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"towpath/firewall"
 	"towpath/topology"
 )
 
@@ -28,6 +29,12 @@ func install(c *nftables.Conn, node *topology.Node) {
 			if !byGateway(node, f) {
 				t.forward(ch, f)
 			}
+		}
+	}
+	if redirects(node) {
+		ch := t.chain("to-gateway", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
+		for _, p := range node.ALG.Ports {
+			t.rule(ch, toPort(p.Low, p.High), redirect(node.ALG.Ports[0].Low))
 		}
 	}
 	if len(node.Firewall) > 0 || node.StrictlyReplies {
@@ -148,6 +155,13 @@ func (t *ruleset) firewall(name string, hook *nftables.ChainHook, node *topology
 		t.rule(ch, state(related), protocol(unix.IPPROTO_ICMPV6), verdict(expr.VerdictDrop))
 	} else {
 		t.rule(ch, state(related), verdict(expr.VerdictAccept))
+	}
+	if node.ALG != nil && node.ALG.Kind == topology.Gateway {
+		// What "towpath gateway plan" asks of an administrator.
+		t.rule(ch, marked(firewall.DefaultMark), verdict(expr.VerdictAccept))
+		if name == "arriving" {
+			t.rule(ch, toPort(gatewayPorts.Low, gatewayPorts.High), verdict(expr.VerdictAccept))
+		}
 	}
 	for _, r := range node.Firewall {
 		if !counts(r) {

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"towpath/doctor"
@@ -25,7 +25,7 @@ var modes = map[doctor.Mode]ftpclient.Mode{
 // against the other.
 func (l *Lab) Case(ctx context.Context, n *topology.Network, mode doctor.Mode) (Result, error) {
 	r := Result{Network: n.Name, Mode: mode, TLS: n.Session.TLS, Predicted: doctor.PredictMode(n, mode), net: n}
-	if reason := cmp.Or(beyond(n), l.cannot(n, mode)); reason != "" {
+	if reason := l.cannot(n, mode); reason != "" {
 		r.Skipped = reason
 		return r, nil
 	}
@@ -51,16 +51,6 @@ func (l *Lab) patience() time.Duration {
 // waiting for the client, which only our client understands at once.
 func (l *Lab) loosely() bool {
 	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp" || l.Client == "curl" && l.Server == ""
-}
-
-// beyond says why the lab cannot build a network, or "".
-func beyond(n *topology.Network) string {
-	for _, node := range n.Nodes() {
-		if node.ALG != nil && node.ALG.Kind == topology.Gateway {
-			return "there is no gateway to put on " + node.Name + " yet"
-		}
-	}
-	return ""
 }
 
 // narrowed leaves those ports to the listener with which it fails, where chance
@@ -130,15 +120,10 @@ func (l *Lab) run(ctx context.Context, n *topology.Network, mode doctor.Mode) (o
 	defer func() { err = errors.Join(err, w.close()) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, node := range n.Hosts {
-		if node.Server == nil {
-			continue
-		}
-		stop, err := l.serve(ctx, w, &node)
-		if err != nil {
-			return o, err
-		}
-		defer stop()
+	ends, err := l.serveAll(ctx, w)
+	defer ends()
+	if err != nil {
+		return o, err
 	}
 	var recorders []*recorder
 	stop := func() error {
@@ -177,12 +162,59 @@ func (l *Lab) run(ctx context.Context, n *topology.Network, mode doctor.Mode) (o
 	return o, nil
 }
 
+// serveAll starts the servers, and the gateways before them.
+func (l *Lab) serveAll(ctx context.Context, w *world) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, s := range slices.Backward(stops) {
+			s()
+		}
+	}
+	for _, node := range w.net.Nodes() {
+		var one func()
+		switch {
+		case node.Server != nil:
+			one, err = l.serve(ctx, w, node)
+		case node.ALG != nil && node.ALG.Kind == topology.Gateway:
+			one, err = w.hosts[node.Name].perform(ctx, "gateway", l.gatewayOn(w.net, node))
+		default:
+			continue
+		}
+		if err != nil {
+			return stop, fmt.Errorf("%s: %w", node.Name, err)
+		}
+		stops = append(stops, one)
+	}
+	return stop, nil
+}
+
+// perform starts a part that says when it is ready, and goes on until it is
+// stopped.
+func (h *host) perform(ctx context.Context, part string, order any) (stop func(), err error) {
+	cmd, err := cast(ctx, part, order)
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.start(cmd); err != nil {
+		return nil, err
+	}
+	if err := waitReady(part, out); err != nil {
+		kill(cmd)
+		return nil, err
+	}
+	return func() { kill(cmd) }, nil
+}
+
 // serve starts the server of a host.
 func (l *Lab) serve(ctx context.Context, w *world, node *topology.Node) (stop func(), err error) {
 	s := node.Server
 	order := serverOrder{
 		Port: s.ControlPort(), Passive: topology.Ephemeral, External: s.External, DataPort: s.DataPort, Foreign: s.AllowForeign,
-		IPv6: w.net.Session.To.Addr().Is6(), TLS: w.net.Session.TLS, Lines: w.net.Session.Lines, Size: fileSize(w.net.Session), Patience: l.patience(),
+		IPv6: node.Interfaces[0].Addresses[0].Addr().Is6(), TLS: w.net.Session.TLS, Lines: w.net.Session.Lines, Size: fileSize(w.net.Session), Patience: l.patience(),
 	}
 	if len(s.Passive) > 0 {
 		order.Passive = s.Passive[0]
@@ -193,23 +225,7 @@ func (l *Lab) serve(ctx context.Context, w *world, node *topology.Node) (stop fu
 	if l.Server != "" {
 		return l.serveBy(ctx, w.hosts[node.Name], order)
 	}
-	cmd, err := cast(ctx, "server", order)
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	h := w.hosts[node.Name]
-	if err := h.start(cmd); err != nil {
-		return nil, fmt.Errorf("server on %s: %w", node.Name, err)
-	}
-	if err := waitReady(out); err != nil {
-		kill(cmd)
-		return nil, fmt.Errorf("server on %s: %w", node.Name, err)
-	}
-	return func() { kill(cmd) }, nil
+	return w.hosts[node.Name].perform(ctx, "server", order)
 }
 
 // serveBy starts a server of others. Its files are in a directory of its own,

@@ -30,15 +30,10 @@ func (l *Lab) Shell(ctx context.Context, n *topology.Network, at string, ended f
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	for _, node := range n.Hosts {
-		if node.Server == nil {
-			continue
-		}
-		stop, err := l.serve(ctx, w, &node)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := l.serveAll(ctx, w)
+	defer stop()
+	if err != nil {
+		return err
 	}
 	shell := os.Getenv("SHELL")
 	if shell == "" {
