@@ -26,6 +26,7 @@ import (
 type labFlags struct {
 	lab  lab.Lab
 	mode string
+	alg  string
 	jobs int
 	json bool
 }
@@ -66,6 +67,8 @@ func (v *labFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.lab.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, " or ")+" (default our own)")
 	f.StringVar(&v.lab.Client, "client", "", "another `PROGRAM` as client: "+strings.Join(lab.Clients, ", ")+" (default our own)")
 	f.StringArrayVar(&v.lab.Programs, "programs", nil, "look for them in this `DIRECTORY` too; may be repeated")
+	f.StringVar(&v.alg, "alg", "", "`gateway`: put our gateway in the place of each ALG of the kernel, and leave out networks that have none")
+	f.StringVar(&v.lab.Plane, "data", "user", "what carries clear data through gateways: `user|kernel`")
 	f.StringVar(&v.mode, "mode", "all", "port, eprt, pasv, epsv or all")
 	f.DurationVar(&v.lab.Patience, "patience", 1500*time.Millisecond, "how long servers wait for a data connection; clients wait twice as long")
 	f.IntVarP(&v.jobs, "jobs", "j", 16, "run so many cases at once")
@@ -85,7 +88,8 @@ Exit codes: 0 all as predicted, 1 not all, 2 it could not be run.`,
 		Example: `  towpath lab run client-inside
   towpath lab run all --json
   towpath lab run docker-bridge --mode pasv --captures /tmp/packets
-  towpath lab run all --server vsftpd --client curl`,
+  towpath lab run all --server vsftpd --client curl
+  towpath lab run all --alg gateway`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return inLab(func() error {
@@ -247,6 +251,19 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string, lan
 			return nil, err
 		}
 		networks = append(networks, n)
+	}
+	if v.alg == "gateway" {
+		var twins []*topology.Network
+		for _, n := range networks {
+			if twin := n.WithGateway(); twin != nil {
+				twins = append(twins, twin)
+			}
+		}
+		if networks = twins; len(networks) == 0 {
+			return nil, fmt.Errorf("--alg gateway: none of the networks has an ALG of the kernel that a gateway could stand for")
+		}
+	} else if v.alg != "" {
+		return nil, fmt.Errorf("--alg %q: want gateway, or nothing for what the network has", v.alg)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -69,6 +69,7 @@ func rootCommand() *cobra.Command {
   towpath account add alice          keep accounts in a file
   towpath config check               look at a configuration before it counts
   towpath config import vsftpd.conf  take over the settings of another server
+  towpath gateway --to 10.0.0.5      stand before a server behind NAT, and repair what NAT breaks
   towpath doctor ftp://alice@ftp.example.org/   which modes work, and why others do not
   towpath doctor rules               what a firewall must let through
   towpath lab run docker-bridge      a network built for real, beside what was predicted`,
@@ -84,7 +85,7 @@ func rootCommand() *cobra.Command {
 		c.GroupID = serverGroup
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{doctorCommand(), labCommand()} {
+	for _, c := range []*cobra.Command{gatewayCommand(), doctorCommand(), labCommand()} {
 		c.GroupID = networkGroup
 		root.AddCommand(c)
 	}

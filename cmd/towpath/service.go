@@ -264,7 +264,7 @@ func (svc *service) listen() error {
 	}
 	now := svc.now.Load()
 	for _, s := range sockets {
-		implicit := strings.Contains(strings.ToLower(s.Name), "ftps") || strings.Contains(strings.ToLower(s.Name), "implicit")
+		implicit := isImplicit(strings.ToLower(s.Name))
 		svc.listeners = append(svc.listeners, listener{s.Listener, implicit})
 		if implicit && now.options.TLS == nil {
 			return fmt.Errorf("socket %q of the service manager wants TLS, and there is no certificate; set tls.cert and tls.key, or tls.self_signed = true", s.Name)

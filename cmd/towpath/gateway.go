@@ -1,0 +1,284 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"towpath/firewall"
+	"towpath/gateway"
+)
+
+// gatewayFlags are those of towpath gateway.
+type gatewayFlags struct {
+	config string
+
+	// Who is reached, and how.
+	listen      []string
+	implicit    string
+	to          []string
+	transparent bool
+	install     bool
+	from        []string
+	explicit    bool
+	allow       []string
+	socks       string
+	balance     string
+	health      time.Duration
+	healthUser  string
+
+	// Data.
+	serverMode string
+	data       string
+	ports      string
+	external   string
+	foreign    []string
+
+	// TLS.
+	tls        string
+	cert, key  string
+	selfSigned bool
+	clientCA   string
+	serverTLS  string
+	serverCA   string
+	pin        string
+	ownCert    string
+	ownKey     string
+	insecure   bool
+
+	// Proxies before and behind us.
+	proxyIn  []string
+	proxyOut int
+
+	// What is told, and how it lives.
+	log        logFlags
+	record     string
+	transcript string
+	drain      time.Duration
+	sandbox    bool
+	max        int
+	maxClient  int
+	maxServer  int
+	readOnly   bool
+	rules      []string
+	logins     int
+	rate       int64
+}
+
+// logFlags say how the log is written.
+type logFlags struct {
+	json  bool
+	level string
+	file  string
+}
+
+func gatewayCommand() *cobra.Command {
+	var v gatewayFlags
+	c := &cobra.Command{
+		Use:   "gateway",
+		Short: "Carry FTP across NAT: read announcements, rewrite them, and open the way for data",
+		Long: `Stands between clients and servers as an application level gateway (ALG): it
+reads the announcements on control connections (PORT, EPRT, 227, 229), puts in
+the addresses that the other side can reach, and carries the data connections.
+
+Reverse, before servers: --to names them, with several by turns as --balance says.
+Forward, before clients: --transparent takes connections that are redirected to
+it and goes where they wanted to (--install-rules redirects them); --explicit
+takes clients that log in as user@host, --socks those that speak SOCKS5, and
+both go where --allow says.
+
+Clear data goes through the kernel where it can (--data auto), and else through
+this process, as everything under TLS does. With --tls=terminate TLS ends here,
+so that announcements can be read; --server-tls says what servers hear.
+
+SIGTERM lets transfers end, SIGHUP reads configuration and certificates again.
+All rules are in a table of the process and go with it, however it ends.`,
+		Example: `  towpath gateway --listen :21 --to 10.0.0.5
+  towpath gateway --listen :21 --to 10.0.0.5,10.0.0.6:2121 --balance client --health 10s
+  towpath gateway --listen :21 --transparent --install-rules --from 192.168.0.0/16
+  towpath gateway --listen 127.0.0.1:2121 --explicit --allow ftp.example.org
+  towpath gateway --listen :21 --to 10.0.0.5 --tls terminate --cert gw.pem --server-tls clear
+  towpath gateway --listen :21 --to ftp.example.org:990 --server-tls implicit
+  towpath gateway plan --transparent --from 192.168.0.0/16`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			load := func() (*gatewayFlags, error) { return v.load(c.Flags()) }
+			return runGateway(c.Context(), load, c.OutOrStdout())
+		},
+	}
+	v.bind(c.Flags())
+	c.AddCommand(gatewayPlanCommand())
+	return c
+}
+
+func (v *gatewayFlags) bind(f *pflag.FlagSet) {
+	f.StringVar(&v.config, "config", "", "read flags from this TOML `FILE`, one key for each; flags win")
+	f.StringArrayVar(&v.listen, "listen", nil, "listen on this `ADDRESS`, host:port or :port; may be repeated (default :21, unless --socks or --implicit is said)")
+	f.StringVar(&v.implicit, "implicit", "", "listen on this `ADDRESS` for TLS from the first byte")
+	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],…`")
+	f.BoolVar(&v.transparent, "transparent", false, "take connections that are redirected here, and go where they wanted to")
+	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect port 21 to this process, in a table of its own, as plan prints it")
+	f.StringSliceVar(&v.from, "from", nil, "with --install-rules: redirect only what comes from these `NETWORKS`")
+	f.BoolVar(&v.explicit, "explicit", false, "take clients that log in as user@host[:port]; needs --allow")
+	f.StringSliceVar(&v.allow, "allow", nil, "with --explicit and --socks: these `TARGETS` can be reached, networks or patterns of host names, each with :PORTS if not 21")
+	f.StringVar(&v.socks, "socks", "", "listen on this `ADDRESS` for SOCKS5; needs --allow")
+	f.StringVar(&v.balance, "balance", "least", "which of several servers: `least|client|user|order`: that with the least sessions, always the same for a client's address or for a user, or the first that works")
+	f.DurationVar(&v.health, "health", 0, "look every `TIME` whether each server greets; 0 is never")
+	f.StringVar(&v.healthUser, "health-user", "", "and log in there as `NAME:PASSWORD`")
+
+	f.StringVar(&v.serverMode, "server-mode", "same", "how data connections with servers are made: `same|passive|active`")
+	f.StringVar(&v.data, "data", "auto", "what carries clear data: `auto|kernel|user`")
+	f.StringVar(&v.ports, "ports", "", "announce ports of this range, `LOW-HIGH` (default 49152-65535)")
+	f.StringVar(&v.external, "external", "", "the `ADDRESS` to tell clients, where a NAT stands before this machine")
+	f.StringSliceVar(&v.foreign, "insecure-foreign", nil, "believe announcements that name hosts in these `NETWORKS`, beside the sender's own; opens the door to bounce attacks")
+
+	f.StringVar(&v.tls, "tls", "", "what becomes of AUTH TLS: `pass` (announcements cannot be repaired then), refuse, terminate or require (default terminate with a certificate, else pass)")
+	f.StringVar(&v.cert, "cert", "", "the certificate that clients see, a PEM `FILE`")
+	f.StringVar(&v.key, "key", "", "its key, a PEM `FILE` (default that of --cert)")
+	f.BoolVar(&v.selfSigned, "self-signed", false, "make up a certificate")
+	f.StringVar(&v.clientCA, "client-ca", "", "ask clients for certificates of the authorities in this PEM `FILE`")
+	f.StringVar(&v.serverTLS, "server-tls", "same", "what servers hear: `same` as the client said, clear, explicit or implicit")
+	f.StringVar(&v.serverCA, "ca", "", "believe servers with certificates of the authorities in this PEM `FILE` (default those of the system)")
+	f.StringVar(&v.pin, "pin", "", "believe a server whose key has this `HASH`, sha256//BASE64, and no other")
+	f.StringVar(&v.ownCert, "client-cert", "", "our own certificate towards servers, a PEM `FILE`")
+	f.StringVar(&v.ownKey, "client-key", "", "its key, a PEM `FILE` (default that of --client-cert)")
+	f.BoolVar(&v.insecure, "insecure-server", false, "believe any certificate of a server")
+
+	f.StringSliceVar(&v.proxyIn, "proxy-protocol-in", nil, "balancers in these `NETWORKS` say by the PROXY protocol who the client is")
+	f.IntVar(&v.proxyOut, "proxy-protocol-out", 0, "say so to servers, in this `VERSION`: 1 or 2")
+
+	f.BoolVar(&v.log.json, "log-json", false, "write the log as JSON")
+	f.StringVar(&v.log.level, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&v.log.file, "log-file", "", "write the log to `FILE` in place of standard error")
+	f.StringVar(&v.record, "record", "", "write an account of each session to `FILE`, one object of JSON in a line")
+	f.StringVar(&v.transcript, "transcript", "", "keep the dialogue of each session in this `DIRECTORY`")
+	f.IntVar(&v.max, "max-sessions", 0, "at most so many sessions in all; 0 is no limit")
+	f.IntVar(&v.maxClient, "max-per-client", 0, "and so many of one client address")
+	f.IntVar(&v.maxServer, "max-per-server", 0, "and so many at one server")
+	f.IntVar(&v.logins, "logins-per-minute", 0, "and so many logins of one client address in a minute")
+	f.Int64Var(&v.rate, "rate", 0, "at most so many bytes a second for one session; 0 is no limit")
+	f.StringArrayVar(&v.rules, "rule", nil, "a `RULE` of who may do what, as in \"deny user=anonymous do=write\"; the first that matches counts; may be repeated")
+	f.BoolVar(&v.readOnly, "read-only", false, "let nobody change files")
+	f.DurationVar(&v.drain, "drain-timeout", time.Minute, "how long sessions may go on after SIGTERM")
+	f.BoolVar(&v.sandbox, "sandbox", true, "hide all files from the process that it does not need (Linux 5.19)")
+}
+
+// load returns the flags with what the configuration says where they are silent.
+func (v *gatewayFlags) load(given *pflag.FlagSet) (*gatewayFlags, error) {
+	next := *v
+	if v.config != "" {
+		f := pflag.NewFlagSet("gateway", pflag.ContinueOnError)
+		next = gatewayFlags{}
+		next.bind(f)
+		if err := readFlagFile(v.config, f); err != nil {
+			return nil, err
+		}
+		// What was said on the command line wins. A list replaces a list.
+		var err error
+		given.Visit(func(g *pflag.Flag) {
+			if own := f.Lookup(g.Name); own != nil && err == nil {
+				err = replaceFlag(own, g)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &next, next.check()
+}
+
+// check says what is wrong with the flags, by themselves and together.
+func (v *gatewayFlags) check() error {
+	kinds := 0
+	for _, is := range []bool{len(v.to) > 0, v.transparent, v.explicit || v.socks != ""} {
+		if is {
+			kinds++
+		}
+	}
+	switch {
+	case kinds == 0:
+		return errors.New("who shall be reached? Name servers (--to HOST), or take redirected connections (--transparent), or let clients say (--explicit, --socks)")
+	case kinds > 1:
+		return errors.New("--to, --transparent and --explicit or --socks exclude each other: start one gateway for each")
+	case (v.explicit || v.socks != "") && len(v.allow) == 0:
+		return errors.New("--explicit and --socks need --allow: a gateway that goes wherever it is told to would be an open proxy")
+	case v.install && !v.transparent:
+		return errors.New("--install-rules redirects connections, which only --transparent takes")
+	case len(v.from) > 0 && !v.install:
+		return errors.New("--from is for the rules of --install-rules")
+	case v.cert != "" && v.selfSigned:
+		return errors.New("--cert and --self-signed exclude each other")
+	case v.key != "" && v.cert == "":
+		return errors.New("--key is the key of a certificate, and there is none; want --cert")
+	case v.implicit != "" && v.cert == "" && !v.selfSigned:
+		return errors.New("--implicit needs a certificate: --cert FILE, or --self-signed")
+	case v.pin != "" && v.insecure:
+		return errors.New("--pin and --insecure-server exclude each other")
+	case v.proxyOut < 0 || v.proxyOut > 2:
+		return fmt.Errorf("--proxy-protocol-out %d: want 1 or 2", v.proxyOut)
+	case !slices.Contains([]string{"auto", "kernel", "user"}, v.data):
+		return fmt.Errorf("--data %q: want auto, kernel or user", v.data)
+	}
+	if len(v.listen) == 0 && v.implicit == "" && v.socks == "" {
+		v.listen = []string{":21"}
+	}
+	if v.tls == "" {
+		v.tls = gateway.PassTLS.String()
+		if v.cert != "" || v.selfSigned {
+			v.tls = gateway.TerminateTLS.String()
+		}
+	}
+	mode, err := gateway.ParseClientTLS(v.tls)
+	if err != nil {
+		return fmt.Errorf("--tls %w", err)
+	}
+	if v.cert == "" && !v.selfSigned && (mode == gateway.TerminateTLS || mode == gateway.RequireTLS) {
+		return fmt.Errorf("--tls=%v needs a certificate: --cert FILE, or --self-signed", mode)
+	}
+	if _, err := gateway.ParseMode(v.serverMode); err != nil {
+		return fmt.Errorf("--server-mode %w", err)
+	}
+	if _, err := gateway.ParseServerTLS(v.serverTLS); err != nil {
+		return fmt.Errorf("--server-tls %w", err)
+	}
+	if v.ports != "" {
+		if _, err := firewall.ParsePorts(v.ports); err != nil {
+			return fmt.Errorf("--ports %w", err)
+		}
+	}
+	if v.external != "" {
+		if _, err := netip.ParseAddr(v.external); err != nil {
+			return fmt.Errorf("--external %q: want an address, such as 203.0.113.7", v.external)
+		}
+	}
+	for _, list := range []struct {
+		flag  string
+		texts []string
+	}{{"from", v.from}, {"insecure-foreign", v.foreign}, {"proxy-protocol-in", v.proxyIn}} {
+		if _, err := prefixes(list.texts); err != nil {
+			return fmt.Errorf("--%s %w", list.flag, err)
+		}
+	}
+	return nil
+}
+
+// prefixes reads networks; an address is a network of one.
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, t := range texts {
+		p, err := netip.ParsePrefix(t)
+		if a, aerr := netip.ParseAddr(t); aerr == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q: want a network or an address, such as 192.168.0.0/16", t)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
