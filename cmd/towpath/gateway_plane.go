@@ -96,4 +96,3 @@ func (v *gatewayFlags) inputPorts() string {
 	}
 	return text + v.portRange()
 }
-
