@@ -50,20 +50,11 @@ func (o ConntrackOptions) table() (*table, *set) {
 	if len(o.Ports) == 0 {
 		o.Ports = []uint16{21}
 	}
-	const name = "control"
-	ports := portSet("ports", o.Ports)
-	// Before the NAT, so by the port that the client has dialled. That a helper
-	// is asked for comes too late when the first packet has passed.
-	rules := [][]statement{{isNew{}, in{[]packet{port}, ports}, help(name)}}
-	return &table{
-		name: o.Table, owner: true, helpers: map[string]string{name: inert}, sets: []*set{ports},
-		chains: []*chain{
-			{"prerouting", "filter", "prerouting", -150, rules},
-			{"output", "filter", "output", -150, rules},
-			// Without a chain of this type nobody translates at all.
-			{"translate", "nat", "prerouting", -110, nil},
-		},
-	}, ports
+	t := helped(o.Table, "control", inert, o.Ports)
+	t.owner = true
+	// Without a chain of this type nobody translates at all.
+	t.chains = append(t.chains, &chain{"translate", "nat", "prerouting", -110, nil})
+	return t, t.sets[0]
 }
 
 func portSet(name string, ports []uint16) *set {

@@ -188,9 +188,9 @@ func (c *Conntrack) Open(ctx context.Context, p Pinhole) (_ io.Closer, err error
 // The messages of ctnetlink about expectations, and their attributes
 // (linux/netfilter/nfnetlink_conntrack.h).
 const (
-	expectNew    = unix.NFNL_SUBSYS_CTNETLINK_EXP<<8 | 0
+	expectNew    = unix.NFNL_SUBSYS_CTNETLINK_EXP << 8 // IPCTNL_MSG_EXP_NEW
 	expectDelete = unix.NFNL_SUBSYS_CTNETLINK_EXP<<8 | 2
-	flowNew      = unix.NFNL_SUBSYS_CTNETLINK<<8 | 0
+	flowNew      = unix.NFNL_SUBSYS_CTNETLINK << 8 // IPCTNL_MSG_CT_NEW
 
 	ctaExpectMaster, ctaExpectTuple, ctaExpectMask, ctaExpectTimeout = 1, 2, 3, 4
 	ctaExpectNAT, ctaExpectFunction                                  = 10, 11
@@ -292,27 +292,18 @@ func expectation(p Pinhole, master Flow, direction uint32) (func(timeout uint32)
 // helper says it would otherwise.
 func (c *Conntrack) expect(body func(timeout uint32) ([]byte, error), life time.Duration) error {
 	var messages []netlink.Message
-	for i, seconds := range []uint32{0, uint32((life+grace)/time.Second) + 1} {
+	for _, seconds := range []uint32{0, uint32((life+grace)/time.Second) + 1} {
 		data, err := body(seconds)
 		if err != nil {
 			return err
 		}
-		flags := netlink.Request | netlink.Acknowledge
-		if i == 0 {
+		flags := netlink.Request
+		if seconds == 0 {
 			flags |= netlink.Create | netlink.Excl
 		}
 		messages = append(messages, netlink.Message{Header: netlink.Header{Type: expectNew, Flags: flags}, Data: data})
 	}
-	if _, err := c.socket.SendMessages(messages); err != nil {
-		return err
-	}
-	var first error
-	for range messages {
-		if _, err := c.socket.Receive(); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
+	return exchange(c.socket, messages...)
 }
 
 // forget takes an expectation back.
@@ -321,17 +312,13 @@ func (c *Conntrack) forget(k holeKey) error {
 }
 
 // ask sends one message. Whether something is there is asked by a change that
-// changes nothing: answers to a plain question never end, for ctnetlink says of
-// each that more will follow.
+// changes nothing, for which there is no other answer than that.
 func (c *Conntrack) ask(what netlink.HeaderType, is6 bool, about ...func(*netlink.AttributeEncoder)) error {
 	data, err := request(is6, about...)
 	if err != nil {
 		return err
 	}
-	_, err = c.socket.Execute(netlink.Message{
-		Header: netlink.Header{Type: what, Flags: netlink.Request | netlink.Acknowledge}, Data: data,
-	})
-	return err
+	return exchange(c.socket, netlink.Message{Header: netlink.Header{Type: what, Flags: netlink.Request}, Data: data})
 }
 
 // Used tells of the connection, as [firewall.Used] asks.

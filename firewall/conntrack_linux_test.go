@@ -76,7 +76,7 @@ func (s sessions) Open(ctx context.Context, p firewall.Pinhole) (io.Closer, erro
 }
 
 // control opens a control connection, which lasts as long as the test.
-func control(t *testing.T, from netip.Addr, to netip.AddrPort) firewall.Flow {
+func control(t testing.TB, from netip.Addr, to netip.AddrPort) firewall.Flow {
 	t.Helper()
 	d := net.Dialer{Timeout: 20 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	c, err := d.DialContext(t.Context(), "tcp", to.String())
@@ -89,7 +89,7 @@ func control(t *testing.T, from netip.Addr, to netip.AddrPort) firewall.Flow {
 }
 
 // hold accepts connections and keeps them.
-func hold(t *testing.T, at netip.AddrPort) {
+func hold(t testing.TB, at netip.AddrPort) {
 	t.Helper()
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {

@@ -9,9 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,12 +60,6 @@ type hole struct {
 // nobody takes it away: so what is gone before has been used.
 const grace = time.Second
 
-// part is an element of a set.
-type part struct {
-	set *nftables.Set
-	nftables.SetElement
-}
-
 // OpenNetfilter makes the table. It needs CAP_NET_ADMIN in its network
 // namespace. Close it to take the table away.
 func OpenNetfilter(o NetfilterOptions) (*Netfilter, error) {
@@ -107,12 +99,7 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 			return nil, fmt.Errorf("pinhole %v: %w", p, err)
 		}
 	}
-	for _, part := range h.parts {
-		if err := n.conn.SetAddElements(part.set, []nftables.SetElement{part.SetElement}); err != nil {
-			return nil, fmt.Errorf("pinhole %v: %w", p, err)
-		}
-	}
-	if err := n.conn.Flush(); err != nil {
+	if err := n.add(h.parts...); err != nil {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
 	h.until = time.Now().Add(p.Life)
@@ -124,26 +111,26 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 // parts are the elements that p is made of.
 func (n *Netfilter) parts(p Pinhole) []part {
 	f := family(p.From.Is6())
-	elementOf := func(s *set, to netip.AddrPort, value []byte) part {
-		e := nftables.SetElement{Key: addressKey(p.From, to), Val: value, Timeout: p.Life + grace}
+	of := func(s *set, to netip.AddrPort, value []byte) part {
+		e := part{n.sets[s], addressKey(p.From, to), value, p.Life + grace}
 		if value != nil {
-			e.Timeout += grace // is looked up after what lets the connection in
+			e.life += grace // is looked up after what lets the connection in
 		}
-		return part{n.sets[s], e}
+		return e
 	}
 	var parts []part
 	if p.Via.IsValid() {
 		parts = append(parts,
-			elementOf(n.pins.via[f], p.Via, nil),
-			elementOf(n.pins.to[f], p.Via, addressValue(p.To)))
+			of(n.pins.via[f], p.Via, nil),
+			of(n.pins.to[f], p.Via, addressValue(p.To)))
 	} else {
-		parts = append(parts, elementOf(n.pins.pin[f], p.To, nil))
+		parts = append(parts, of(n.pins.pin[f], p.To, nil))
 	}
 	switch {
 	case p.As.IsValid() && p.As.Port() == 0:
-		parts = append(parts, elementOf(n.pins.as[f], p.To, p.As.Addr().AsSlice()))
+		parts = append(parts, of(n.pins.as[f], p.To, p.As.Addr().AsSlice()))
 	case p.As.IsValid():
-		parts = append(parts, elementOf(n.pins.port[f], p.To, addressValue(p.As)))
+		parts = append(parts, of(n.pins.port[f], p.To, addressValue(p.As)))
 	}
 	return parts
 }
@@ -163,40 +150,10 @@ func (h *hole) Used() (netip.AddrPort, bool) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	if h.n.holes[h.key] == h && !h.n.closed && !h.used {
-		h.used = !h.n.has(h.parts[0])
+		there, err := h.n.has(h.parts[0])
+		h.used = !there && err == nil
 	}
 	return netip.AddrPortFrom(h.key.from, 0), h.used
-}
-
-// has asks the kernel for an element.
-func (o *ownTable) has(p part) bool {
-	value, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_DATA_VALUE, Data: p.Key}})
-	if err != nil {
-		return true // a key is short enough
-	}
-	nested := func(kind uint16, data []byte) []byte {
-		b, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: kind | unix.NLA_F_NESTED, Data: data}})
-		if err != nil {
-			panic("firewall: " + err.Error()) // so is what stands around it
-		}
-		return b
-	}
-	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
-		{Type: unix.NFTA_SET_ELEM_LIST_TABLE, Data: []byte(o.table.Name + "\x00")},
-		{Type: unix.NFTA_SET_ELEM_LIST_SET, Data: []byte(p.set.Name + "\x00")},
-		{
-			Type: unix.NFTA_SET_ELEM_LIST_ELEMENTS | unix.NLA_F_NESTED,
-			Data: nested(unix.NFTA_LIST_ELEM, nested(unix.NFTA_SET_ELEM_KEY, value)),
-		},
-	})
-	if err != nil {
-		return true
-	}
-	_, err = o.socket.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETSETELEM, Flags: netlink.Request},
-		Data:   append([]byte{byte(o.table.Family), unix.NFNETLINK_V0, 0, 0}, attributes...),
-	})
-	return !errors.Is(err, unix.ENOENT)
 }
 
 // Close takes the pinhole back if it has not been used.
@@ -222,7 +179,7 @@ func (h *hole) expire() error {
 
 // take takes what the pinhole is made of out of the sets. The kernel may have
 // taken the first part before, since the connection has come. A transaction
-// fails as a whole, so then the others go alone.
+// fails as a whole, so then the others go without it.
 func (h *hole) take() error {
 	h.over.Stop()
 	err := h.n.remove(h.parts...)
@@ -230,21 +187,10 @@ func (h *hole) take() error {
 		return err
 	}
 	h.used = h.used || time.Now().Before(h.until.Add(grace))
-	for _, p := range h.parts[1:] {
-		if err := h.n.remove(p); err != nil && !errors.Is(err, unix.ENOENT) {
-			return err
-		}
+	if err := h.n.remove(h.parts[1:]...); !errors.Is(err, unix.ENOENT) {
+		return err
 	}
-	return nil
-}
-
-func (o *ownTable) remove(parts ...part) error {
-	for _, p := range parts {
-		if err := o.conn.SetDeleteElements(p.set, []nftables.SetElement{{Key: p.Key}}); err != nil {
-			return err
-		}
-	}
-	return o.conn.Flush()
+	return nil // their time was over as well
 }
 
 // Close takes the table away, with all that is open in it. Connections that

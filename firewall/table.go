@@ -81,7 +81,10 @@ type (
 	// redirect changes the destination to a port of this host.
 	redirect uint16
 	// tproxy gives the packet to the listener at a port of this host as it is.
-	tproxy uint16
+	tproxy struct {
+		f    family
+		port uint16
+	}
 	// isFamily matches one family.
 	isFamily family
 	// transparent matches packets of a socket here that stands for another host.
@@ -144,13 +147,13 @@ func (s remove) text() string     { return fmt.Sprintf("delete @%s { %s }", s.se
 func (s marked) text() string     { return fmt.Sprintf("ct mark & %#08x != 0x00000000", uint32(s)) }
 func (s mark) text() string       { return fmt.Sprintf("ct mark set ct mark | %#08x", uint32(s)) }
 func (s redirect) text() string   { return fmt.Sprintf("redirect to :%d", uint16(s)) }
-func (s markPacket) text() string { return fmt.Sprintf("meta mark set %#08x", uint32(s)) }
+func (s markPacket) text() string { return fmt.Sprintf("meta mark set meta mark | %#08x", uint32(s)) }
 func (s help) text() string       { return fmt.Sprintf("ct helper set %q", string(s)) }
 func (s isFamily) text() string {
 	return "meta nfproto " + map[family]string{v4: "ipv4", v6: "ipv6"}[family(s)]
 }
 func (transparent) text() string { return "socket transparent 1" }
-func (s tproxy) text() string    { return fmt.Sprintf("tproxy to :%d", uint16(s)) }
+func (s tproxy) text() string    { return fmt.Sprintf("tproxy %s to :%d", nftFamily(s.f), s.port) }
 
 func (s translate) text() string {
 	what := "dnat"

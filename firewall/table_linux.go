@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -46,6 +47,9 @@ func (t *table) fill(conn *nftables.Conn, in *nftables.Table) (*installed, error
 		}
 		if s.data != nil {
 			made.IsMap, made.DataType = true, dataType(s.data)
+		}
+		if s.key[0] == ifaceName {
+			made.KeyByteOrder = binaryutil.NativeEndian // or nft shows no names
 		}
 		var elements []nftables.SetElement
 		for _, e := range s.elements {
@@ -136,11 +140,7 @@ func (k *installed) exprs(s statement) []expr.Any {
 	case isTCP:
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_TCP)}
 	case isFamily:
-		version := byte(unix.NFPROTO_IPV4)
-		if family(s) == v6 {
-			version = unix.NFPROTO_IPV6
-		}
-		return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal(version)}
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal(version(family(s)))}
 	case in:
 		set := k.sets[s.set]
 		return append(fetch(s.what), &expr.Lookup{SourceRegister: keyAt, SetName: set.Name, SetID: set.ID})
@@ -161,16 +161,12 @@ func (k *installed) exprs(s statement) []expr.Any {
 		}
 	case translate:
 		set := k.sets[s.by.set]
-		n := &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: dataAt}
-		words := uint32(1)
-		if s.f == v6 {
-			n.Family, words = unix.NFPROTO_IPV6, 4
-		}
+		n := &expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(version(s.f)), RegAddrMin: dataAt}
 		if s.source {
 			n.Type = expr.NATTypeSourceNAT
 		}
 		if len(s.by.set.data) > 1 {
-			n.RegProtoMin, n.Specified = dataAt+words, true
+			n.RegProtoMin, n.Specified = dataAt+addressWords(s.f), true
 		}
 		return append(fetch(s.by.what),
 			&expr.Lookup{SourceRegister: keyAt, DestRegister: dataAt, IsDestRegSet: true, SetName: set.Name, SetID: set.ID}, n)
@@ -181,14 +177,15 @@ func (k *installed) exprs(s statement) []expr.Any {
 		}
 	case tproxy:
 		return []expr.Any{
-			&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(s))},
-			&expr.TProxy{Family: unix.NFPROTO_UNSPEC, TableFamily: unix.NFPROTO_INET, RegPort: 1},
+			&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(s.port)},
+			&expr.TProxy{Family: version(s.f), TableFamily: unix.NFPROTO_INET, RegPort: 1},
 		}
 	case transparent:
 		return []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}, equal(1)}
 	case markPacket:
 		return []expr.Any{
-			&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(uint32(s))},
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+			bit(^uint32(s), uint32(s)),
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
 		}
 	case help:
@@ -197,6 +194,22 @@ func (k *installed) exprs(s statement) []expr.Any {
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
 	}
 	panic(fmt.Sprintf("firewall: no statement %T", s)) // the list above is whole
+}
+
+// version is a family as the kernel counts them.
+func version(f family) byte {
+	if f == v6 {
+		return unix.NFPROTO_IPV6
+	}
+	return unix.NFPROTO_IPV4
+}
+
+// addressWords is how many registers an address takes.
+func addressWords(f family) uint32 {
+	if f == v6 {
+		return 4
+	}
+	return 1
 }
 
 // fetch puts what a packet shows into registers from keyAt on, when it has made
@@ -215,9 +228,9 @@ func fetch(what []packet) []expr.Any {
 			at += 4
 		default:
 			f := family(p == source6 || p == destination6)
-			offset, length := uint32(12), uint32(4)
+			offset, length := uint32(12), 4*addressWords(f)
 			if f == v6 {
-				offset, length = 8, 16
+				offset = 8
 			}
 			if p == destination4 || p == destination6 {
 				offset += length
@@ -332,36 +345,82 @@ func (o *ownTable) make() error {
 
 // newTable makes the table with flags, in a transaction of its own.
 func (o *ownTable) newTable(flags uint32) error {
-	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
-		{Type: unix.NFTA_TABLE_NAME, Data: []byte(o.table.Name + "\x00")},
-		{Type: unix.NFTA_TABLE_FLAGS, Data: binaryutil.BigEndian.PutUint32(flags)},
+	m, err := change(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(e *netlink.AttributeEncoder) {
+		e.String(unix.NFTA_TABLE_NAME, o.table.Name)
+		e.Uint32(unix.NFTA_TABLE_FLAGS, flags)
 	})
 	if err != nil {
 		return err
 	}
-	header := func(family byte, subsystem uint16) []byte {
-		return append([]byte{family, unix.NFNETLINK_V0}, binaryutil.BigEndian.PutUint16(subsystem)...)
+	return transaction(o.socket, m)
+}
+
+// part is an element of a set, with what a map has for it.
+type part struct {
+	set        *nftables.Set
+	key, value []byte
+	life       time.Duration
+}
+
+// element is a message about one element.
+func (o *ownTable) element(kind netlink.HeaderType, flags netlink.HeaderFlags, p part) (netlink.Message, error) {
+	value := func(b []byte) func(*netlink.AttributeEncoder) error {
+		return func(e *netlink.AttributeEncoder) error {
+			e.Bytes(unix.NFTA_DATA_VALUE, b)
+			return nil
+		}
 	}
-	_, err = o.socket.SendMessages([]netlink.Message{
-		{
-			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_BEGIN, Flags: netlink.Request},
-			Data:   header(0, unix.NFNL_SUBSYS_NFTABLES),
-		},
-		{
-			Header: netlink.Header{
-				Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE,
-				Flags: netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl,
-			},
-			Data: append(header(byte(o.table.Family), 0), attributes...),
-		},
-		{
-			Header: netlink.Header{Type: unix.NFNL_MSG_BATCH_END, Flags: netlink.Request},
-			Data:   header(0, unix.NFNL_SUBSYS_NFTABLES),
-		},
+	return change(kind, flags, func(e *netlink.AttributeEncoder) {
+		e.String(unix.NFTA_SET_ELEM_LIST_TABLE, o.table.Name)
+		e.String(unix.NFTA_SET_ELEM_LIST_SET, p.set.Name)
+		e.Nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(e *netlink.AttributeEncoder) error {
+			e.Nested(unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) error {
+				e.Nested(unix.NFTA_SET_ELEM_KEY, value(p.key))
+				if kind != unix.NFT_MSG_NEWSETELEM {
+					return nil
+				}
+				if p.value != nil {
+					e.Nested(unix.NFTA_SET_ELEM_DATA, value(p.value))
+				}
+				e.Uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(p.life.Milliseconds()))
+				return nil
+			})
+			return nil
+		})
 	})
-	if err != nil {
-		return err
+}
+
+// add puts all parts into their sets, or none.
+func (o *ownTable) add(parts ...part) error {
+	return o.each(unix.NFT_MSG_NEWSETELEM, netlink.Create, parts)
+}
+
+// remove takes all parts out of their sets. If one is not there it is
+// [unix.ENOENT], and the others stay.
+func (o *ownTable) remove(parts ...part) error {
+	return o.each(unix.NFT_MSG_DELSETELEM, 0, parts)
+}
+
+func (o *ownTable) each(kind netlink.HeaderType, flags netlink.HeaderFlags, parts []part) error {
+	var messages []netlink.Message
+	for _, p := range parts {
+		m, err := o.element(kind, flags, p)
+		if err != nil {
+			return err
+		}
+		messages = append(messages, m)
 	}
-	_, err = o.socket.Receive() // the one acknowledgement
-	return err
+	return transaction(o.socket, messages...)
+}
+
+// has says whether a part is still in its set.
+func (o *ownTable) has(p part) (bool, error) {
+	m, err := o.element(unix.NFT_MSG_GETSETELEM, 0, p)
+	if err == nil {
+		err = exchange(o.socket, m)
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return true, err
 }

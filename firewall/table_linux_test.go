@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,5 +56,22 @@ func plannedTables(t *testing.T) map[string]*table {
 		t.Fatal(err)
 	}
 	expectations, _ := ConntrackOptions{Ports: []uint16{21, 2121}}.table()
-	return map[string]*table{"pinholes": &o.table().table, "expectations": expectations}
+	all := map[string]*table{
+		"pinholes": &o.table().table, "expectations": expectations, "helper": Helper{Table: "towpath_ftp", Ports: []uint16{21}}.table(),
+	}
+	nets := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}
+	for name, r := range map[string]Redirection{
+		"redirection":      {},
+		"redirection, all": {Ports: []uint16{21, 2121}, Interfaces: []string{"eth0", "eth1"}, Clients: nets, Except: nets},
+		"through":          {Transparent: true},
+		"through, all":     {Transparent: true, Interfaces: []string{"eth0"}, Clients: nets, Except: nets[:1]},
+	} {
+		r.To = 2121
+		r, err := r.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = r.table()
+	}
+	return all
 }

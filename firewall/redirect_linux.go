@@ -1,0 +1,176 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+
+	route "github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Install puts the rules into the kernel. It needs CAP_NET_ADMIN in its network
+// namespace. Closing takes them away; rules go with the process, however it
+// ends, and routes of a transparent redirection lead nowhere without them.
+// Connections that were taken go on.
+func (r Redirection) Install() (io.Closer, error) {
+	r, err := r.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	own, err := r.table().own(r.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	done := &redirected{own: own}
+	if r.Transparent {
+		if err := done.lead(r); err != nil {
+			return nil, errors.Join(err, done.Close())
+		}
+	}
+	return done, nil
+}
+
+// redirected is a redirection in the kernel.
+type redirected struct {
+	own    *ownTable
+	handle *route.Handle
+	rules  []*route.Rule
+	routes []*route.Route
+}
+
+// lead has the kernel take marked packets for its own, whatever their
+// destination.
+func (d *redirected) lead(r Redirection) (err error) {
+	if r.NetNS != 0 {
+		d.handle, err = route.NewHandleAt(netns.NsHandle(r.NetNS))
+	} else {
+		d.handle, err = route.NewHandle()
+	}
+	if err != nil {
+		return fmt.Errorf("netlink socket for routes: %w", err)
+	}
+	lo, err := d.handle.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("interface lo: %w", err)
+	}
+	for _, f := range families {
+		rule := route.NewRule()
+		rule.Family, rule.Mark, rule.Mask, rule.Table = unix.AF_INET, r.Mark, &r.Mark, r.Routes
+		all := &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
+		if f == v6 {
+			rule.Family, all = unix.AF_INET6, &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
+		}
+		local := &route.Route{
+			LinkIndex: lo.Attrs().Index, Dst: all, Table: r.Routes, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST, Family: rule.Family,
+		}
+		if err := d.handle.RouteReplace(local); err != nil {
+			if f == v6 && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EOPNOTSUPP)) {
+				continue // a host without IPv6
+			}
+			return fmt.Errorf("route local default dev lo table %d: %w", r.Routes, err)
+		}
+		d.routes = append(d.routes, local)
+		if err := d.handle.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) { // left by one who was killed
+			return fmt.Errorf("rule fwmark %#x lookup %d: %w", r.Mark, r.Routes, err)
+		}
+		d.rules = append(d.rules, rule)
+	}
+	return nil
+}
+
+// Close takes the rules away, and the routes.
+func (d *redirected) Close() error {
+	var errs []error
+	if d.handle != nil {
+		for _, rule := range d.rules {
+			errs = append(errs, d.handle.RuleDel(rule))
+		}
+		for _, r := range d.routes {
+			errs = append(errs, d.handle.RouteDel(r))
+		}
+		d.handle.Close()
+		d.handle, d.rules, d.routes = nil, nil, nil
+	}
+	if d.own != nil {
+		errs = append(errs, d.own.Close())
+		d.own = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Original is where the client of a connection wanted to go, before rules
+// redirected it here; if none did it is where the client came.
+func Original(c syscall.Conn) (netip.AddrPort, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
+	}
+	var a netip.AddrPort
+	var serr error
+	err = raw.Control(func(fd uintptr) { a, serr = original(int(fd)) })
+	if err := errors.Join(err, serr); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
+	}
+	return a, nil
+}
+
+func original(fd int) (netip.AddrPort, error) {
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	var here netip.AddrPort
+	switch l := local.(type) {
+	case *unix.SockaddrInet4:
+		here = netip.AddrPortFrom(netip.AddrFrom4(l.Addr), uint16(l.Port))
+	case *unix.SockaddrInet6:
+		here = netip.AddrPortFrom(netip.AddrFrom16(l.Addr).Unmap(), uint16(l.Port))
+	default:
+		return netip.AddrPort{}, fmt.Errorf("a socket of type %T: %w", local, errors.ErrUnsupported)
+	}
+	if here.Addr().Is4() {
+		// A sockaddr_in is 16 bytes, and this the type of x/sys that is as long.
+		m, err := unix.GetsockoptIPv6Mreq(fd, unix.IPPROTO_IP, unix.SO_ORIGINAL_DST)
+		if err == nil {
+			b := m.Multiaddr
+			return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), uint16(b[2])<<8|uint16(b[3])), nil
+		}
+		return here, untracked(err)
+	}
+	m, err := unix.GetsockoptIPv6MTUInfo(fd, unix.IPPROTO_IPV6, unix.SO_ORIGINAL_DST)
+	if err == nil {
+		p := m.Addr.Port // in the order of the network
+		return netip.AddrPortFrom(netip.AddrFrom16(m.Addr.Addr), p<<8|p>>8), nil
+	}
+	return here, untracked(err)
+}
+
+// untracked is nil if the kernel only says that it does not follow the
+// connection, and so has redirected nothing.
+func untracked(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOPROTOOPT) {
+		return nil
+	}
+	return err
+}
+
+// Transparent is the Control of a [net.ListenConfig] or [net.Dialer] whose
+// sockets take connections to any address, or call from any. It needs
+// CAP_NET_ADMIN.
+func Transparent(network, _ string, c syscall.RawConn) error {
+	level, option := unix.IPPROTO_IP, unix.IP_TRANSPARENT
+	if network == "tcp6" { // for both families, if the socket is
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT
+	}
+	var serr error
+	err := c.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), level, option, 1) })
+	if err := errors.Join(err, serr); err != nil {
+		return fmt.Errorf("transparent socket: %w", err)
+	}
+	return nil
+}
