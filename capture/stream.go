@@ -173,6 +173,9 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	}
 }
 
+// waiting says that something waits on either side.
+func (c *conn) waiting() bool { return len(c.half[0].waiting)+len(c.half[1].waiting) > 0 }
+
 // done says that all is given that both sides had to say.
 func (c *conn) done() bool {
 	h, o := &c.half[0], &c.half[1]
@@ -311,7 +314,32 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 	h.waiting = slices.Insert(h.waiting, at, w)
 	h.bytes += len(b) + pieceCost
 	t.waiting += len(b) + pieceCost
-	if h.bytes > t.options.Waiting || t.waiting > 4*t.options.Waiting {
+	if !c.waits {
+		if len(t.waiters) > 2*len(t.conns)+late {
+			t.waiters = slices.DeleteFunc(t.waiters, func(c *conn) bool {
+				c.waits = c.waiting()
+				return !c.waits
+			})
+		}
+		c.waits = true
+		t.waiters = append(t.waiters, c)
+	}
+	if h.bytes > t.options.Waiting {
+		t.stats.Impatient++
+		t.settle(c, p, true)
+	}
+	for t.waiting > 4*t.options.Waiting {
+		t.relieve(p)
+	}
+}
+
+// relieve gives what waits on the connection that began to wait first: of all
+// it is the least likely that what it waits for still comes.
+func (t *Tracker) relieve(p *Packet) {
+	c := t.waiters[0]
+	t.waiters[0] = nil
+	t.waiters = t.waiters[1:]
+	if c.waits = false; c.waiting() {
 		t.stats.Impatient++
 		t.settle(c, p, true)
 	}
@@ -342,7 +370,7 @@ func (t *Tracker) settle(c *conn, p *Packet, force bool) {
 			progress = t.drain(c, d, force) || progress
 		}
 	}
-	c.pending = len(c.half[0].waiting)+len(c.half[1].waiting) > 0 ||
+	c.pending = c.waiting() ||
 		c.half[0].acked > c.half[0].next || c.half[1].acked > c.half[1].next
 }
 
@@ -357,14 +385,17 @@ func (t *Tracker) drain(c *conn, d Direction, force bool) (progress bool) {
 		n++
 		h.bytes -= len(w.data) + pieceCost
 		t.waiting -= len(w.data) + pieceCost
-		b, kept := w.data, w.kept
+		b, kept, over := w.data, w.kept, h.next-w.from
 		w.data = nil
+		if w.to <= h.next {
+			c.sides[d].Retransmitted++
+			over = w.to - w.from
+		}
+		if over > 0 {
+			c.sides[d].RetransmittedBytes += over
+			b, kept = b[min(int64(len(b)), over):], max(0, kept-over)
+		}
 		if w.to > h.next {
-			if over := h.next - w.from; over > 0 {
-				c.sides[d].RetransmittedBytes += over
-				kept = max(0, kept-over)
-				b = b[min(int64(len(b)), over):]
-			}
 			t.give(c, d, b, kept, w.to, &w.packet)
 		}
 	}

@@ -156,7 +156,7 @@ type Side struct {
 // Options bound what a [Tracker] keeps.
 type Options struct {
 	// Connections is how many are followed at once. With one more, one that
-	// was silent for long is given up. Default 65536.
+	// was silent for long is given up. Default 32768, which take less than 64 MiB.
 	Connections int
 	// Waiting is how many bytes of one side may wait for some before them;
 	// then those are given up as missing. Default 8 MiB; four times as much
@@ -175,7 +175,8 @@ type Tracker struct {
 	ending    []*conn // both sides are done, but bytes are missing that may still come
 	last      *conn
 	ids       int
-	waiting   int // bytes, of all
+	waiting   int     // bytes, of all
+	waiters   []*conn // where some may wait, the first first
 	stats     Stats
 	strangers map[Link]int64
 }
@@ -203,6 +204,7 @@ type conn struct {
 	closed  bool // Close was called; late packets are swallowed
 	touched bool // since its turn in the queue
 	ending  bool // is in Tracker.ending
+	waits   bool // is in Tracker.waiters
 	pending bool // something waits, or was acknowledged and is not there
 	count   uint32
 	stream  Stream
@@ -218,7 +220,7 @@ const late = 1024
 // NewTracker makes a tracker that tells h.
 func NewTracker(h Handler, o Options) *Tracker {
 	if o.Connections <= 0 {
-		o.Connections = 1 << 16
+		o.Connections = 1 << 15
 	}
 	if o.Waiting <= 0 {
 		o.Waiting = 8 << 20
@@ -412,7 +414,7 @@ func (t *Tracker) Close() {
 		}
 	}
 	clear(t.conns)
-	t.queue, t.ended, t.ending, t.last = nil, nil, nil, nil
+	t.queue, t.ended, t.ending, t.waiters, t.last = nil, nil, nil, nil, nil
 }
 
 // Stats counts what there was so far.

@@ -383,6 +383,29 @@ func TestLimits(t *testing.T) {
 			t.Errorf("notes %v", notes)
 		}
 	})
+	t.Run("waiting in all", func(t *testing.T) {
+		t.Parallel()
+		w := &wire{wrap: plain}
+		for i := range 100 {
+			c := newTalk(w, fmt.Sprintf("192.0.2.1:%d", 40000+i), "192.0.2.2:21", 5).open()
+			c.segment(server, ack, "lost")
+			c.send(server, ack, strings.Repeat("y", 1400))
+		}
+		w.number()
+		seen := 0
+		l := &listener{t: t}
+		tr := capture.NewTracker(l, capture.Options{Waiting: 4000})
+		for _, p := range w.packets {
+			tr.Packet(p)
+		}
+		for _, h := range l.conns {
+			seen += len(h.bytes[server])
+		}
+		if want := 90 * 1404; seen != want || tr.Stats().Impatient != 90 { // ten are 4·4000 bytes, as they count
+			t.Errorf("%d bytes were given, want %d; impatient %d times", seen, want, tr.Stats().Impatient)
+		}
+		tr.Close()
+	})
 	t.Run("fragments", func(t *testing.T) {
 		t.Parallel()
 		w := &wire{wrap: plain}
