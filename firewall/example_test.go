@@ -98,3 +98,74 @@ func ExampleConntrackOptions_Plan() {
 	// 	}
 	// }
 }
+
+// The rules of a transparent gateway that listens on port 2121.
+func ExampleRedirection_Plan() {
+	r := firewall.Redirection{
+		To: 2121, Interfaces: []string{"eth1"},
+		Clients: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")},
+	}
+	if err := r.Plan(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// table inet towpath_redirect {
+	// 	flags owner
+	//
+	// 	set ports {
+	// 		type inet_service
+	// 		elements = { 21 }
+	// 	}
+	//
+	// 	set interfaces {
+	// 		type ifname
+	// 		elements = { "eth1" }
+	// 	}
+	//
+	// 	set clients4 {
+	// 		type ipv4_addr
+	// 		flags interval
+	// 		elements = { 192.168.0.0/16 }
+	// 	}
+	//
+	// 	chain prerouting {
+	// 		type nat hook prerouting priority dstnat - 10; policy accept;
+	// 		iifname @interfaces ip saddr @clients4 tcp dport @ports redirect to :2121
+	// 	}
+	// }
+}
+
+// What gives the kernel's own FTP helper back to port 21.
+func ExampleHelper_Plan() {
+	if err := (firewall.Helper{}).Plan(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// # Load:   nft -f FILE     Remove: nft delete table inet towpath_ftp
+	// # Modules, of which the second is for NAT: modprobe -a nf_conntrack_ftp nf_nat_ftp
+	// # (not loose=1, which opens ports for any address that is announced)
+	// # In each chain of yours that drops:
+	// # ct state established accept
+	// # ct state related ct helper "ftp" tcp dport 1024-65535 accept
+	// table inet towpath_ftp {
+	// 	ct helper ftp {
+	// 		type "ftp" protocol tcp
+	// 		l3proto inet
+	// 	}
+	//
+	// 	set ports {
+	// 		type inet_service
+	// 		elements = { 21 }
+	// 	}
+	//
+	// 	chain prerouting {
+	// 		type filter hook prerouting priority mangle; policy accept;
+	// 		ct state new tcp dport @ports ct helper set "ftp"
+	// 	}
+	//
+	// 	chain output {
+	// 		type filter hook output priority mangle; policy accept;
+	// 		ct state new tcp dport @ports ct helper set "ftp"
+	// 	}
+	// }
+}

@@ -4,13 +4,15 @@
 //
 // A [RuleSet] is planned from a few facts ([Server.Plan]) and written in the
 // language of a filter ([Formats]). A [Pinhole] is opened by an [Opener]: on
-// Linux [Netfilter] does it in the kernel, through netlink and without other
-// programs. The package follows no dialogue and knows no announcements: who
-// asks for a pinhole has read them.
+// Linux [Netfilter] and [Conntrack] do it in the kernel, through netlink and
+// without other programs; [Probe] says what works. A [Redirection] takes control
+// connections, for a gateway. The package follows no dialogue and knows no
+// announcements: who asks for a pinhole has read them.
 package firewall
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -136,6 +138,25 @@ type Opener interface {
 	// the opener cannot do, such as translating addresses, is
 	// [errors.ErrUnsupported].
 	Open(ctx context.Context, p Pinhole) (io.Closer, error)
+}
+
+// Either is an opener that asks each of the openers, in that order, until one
+// does not say [errors.ErrUnsupported]. It needs at least one.
+func Either(openers ...Opener) Opener { return either(openers) }
+
+type either []Opener
+
+// Open implements [Opener].
+func (e either) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
+	var errs []error
+	for _, o := range e {
+		hole, err := o.Open(ctx, p)
+		if err == nil || !errors.Is(err, errors.ErrUnsupported) {
+			return hole, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
 // Used reports whether the connection of an open pinhole has come, as far as

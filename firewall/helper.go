@@ -19,8 +19,8 @@ type Helper struct {
 	NetNS int
 }
 
-// Limits is what the helper cannot do, in sentences; as seen with Linux 6.18.
-var Limits = []string{
+// HelperLimits is what the helper cannot do, in sentences; as seen with Linux 6.18.
+var HelperLimits = []string{
 	"TLS: it reads nothing after AUTH TLS, so passive mode needs forwarded ports and active mode fails behind source NAT.",
 	"A command or reply that is split over two segments, has two blanks, or ends in LF alone is dropped for ever: the session hangs.",
 	"A command that shares a segment with one before it is not seen: no address is changed and no port opened.",

@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
 
 	"towpath/firewall"
 	"towpath/firewall/firewalltest"
@@ -212,6 +213,49 @@ func TestNetfilterGoesWithItsProcess(t *testing.T) {
 		}
 		if connect(t, netip.AddrPortFrom(firewalltest.Client, 0), firewalltest.Server, false) {
 			t.Errorf("the pinhole is open when the owner is gone, killed %v", kill)
+		}
+	}
+}
+
+// TestLedOnAsAnother6 has both planes change both addresses in IPv6.
+func TestLedOnAsAnother6(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	from, proxy := netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8::4")
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []netip.Addr{from, proxy} {
+		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}, Flags: syscall.IFA_F_NODAD}
+		if err := netlink.AddrAdd(lo, address); err != nil {
+			t.Skipf("IPv6 is switched off here: %v", err)
+		}
+	}
+	const port = 2121
+	related(t, port)
+	hold(t, netip.AddrPortFrom(firewalltest.Server6.Addr(), port))
+	came := listenAt(t, firewalltest.Server6)
+	n := openNetfilter(t, firewall.NetfilterOptions{})
+	c := sessions{t, port, openConntrack(t, firewall.ConntrackOptions{Ports: []uint16{port}})}
+	for name, opener := range map[string]firewall.Opener{"nftables": n, "expectations": c} {
+		w := came.world(t, opener)
+		hole, err := w.Open(t.Context(), firewall.Pinhole{
+			From: from, Via: firewalltest.Gate6, To: firewalltest.Server6, As: netip.AddrPortFrom(proxy, 0), Life: time.Minute,
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !w.Connect(from, firewalltest.Gate6, true) {
+			t.Fatalf("%s: not connected", name)
+		}
+		if _, by := w.Came(); by.Addr() != proxy {
+			t.Errorf("%s: the listener sees %v, want %v", name, by, proxy)
+		}
+		if err := hole.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

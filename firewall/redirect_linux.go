@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"syscall"
 
 	route "github.com/vishvananda/netlink"
@@ -101,62 +100,6 @@ func (d *redirected) Close() error {
 		d.own = nil
 	}
 	return errors.Join(errs...)
-}
-
-// Original is where the client of a connection wanted to go, before rules
-// redirected it here; if none did it is where the client came.
-func Original(c syscall.Conn) (netip.AddrPort, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
-	}
-	var a netip.AddrPort
-	var serr error
-	err = raw.Control(func(fd uintptr) { a, serr = original(int(fd)) })
-	if err := errors.Join(err, serr); err != nil {
-		return netip.AddrPort{}, fmt.Errorf("original destination: %w", err)
-	}
-	return a, nil
-}
-
-func original(fd int) (netip.AddrPort, error) {
-	local, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	var here netip.AddrPort
-	switch l := local.(type) {
-	case *unix.SockaddrInet4:
-		here = netip.AddrPortFrom(netip.AddrFrom4(l.Addr), uint16(l.Port))
-	case *unix.SockaddrInet6:
-		here = netip.AddrPortFrom(netip.AddrFrom16(l.Addr).Unmap(), uint16(l.Port))
-	default:
-		return netip.AddrPort{}, fmt.Errorf("a socket of type %T: %w", local, errors.ErrUnsupported)
-	}
-	if here.Addr().Is4() {
-		// A sockaddr_in is 16 bytes, and this the type of x/sys that is as long.
-		m, err := unix.GetsockoptIPv6Mreq(fd, unix.IPPROTO_IP, unix.SO_ORIGINAL_DST)
-		if err == nil {
-			b := m.Multiaddr
-			return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), uint16(b[2])<<8|uint16(b[3])), nil
-		}
-		return here, untracked(err)
-	}
-	m, err := unix.GetsockoptIPv6MTUInfo(fd, unix.IPPROTO_IPV6, unix.SO_ORIGINAL_DST)
-	if err == nil {
-		p := m.Addr.Port // in the order of the network
-		return netip.AddrPortFrom(netip.AddrFrom16(m.Addr.Addr), p<<8|p>>8), nil
-	}
-	return here, untracked(err)
-}
-
-// untracked is nil if the kernel only says that it does not follow the
-// connection, and so has redirected nothing.
-func untracked(err error) error {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOPROTOOPT) {
-		return nil
-	}
-	return err
 }
 
 // Transparent is the Control of a [net.ListenConfig] or [net.Dialer] whose

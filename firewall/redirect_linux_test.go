@@ -1,11 +1,15 @@
 package firewall_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"towpath/firewall"
 )
@@ -36,8 +40,24 @@ func (g gate) next() firewall.Flow {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { _ = c.Close() }) // nothing was said
-	to, err := firewall.Original(c.(*net.TCPConn))
+	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
+		g.t.Fatal(err)
+	}
+	to := c.LocalAddr().(*net.TCPAddr).AddrPort()
+	if err := raw.Control(func(fd uintptr) {
+		// A sockaddr_in is 16 bytes, and this the type of x/sys that is as long.
+		m, err := unix.GetsockoptIPv6Mreq(int(fd), unix.IPPROTO_IP, unix.SO_ORIGINAL_DST)
+		if errors.Is(err, unix.ENOENT) {
+			return // TPROXY needs no tracking
+		}
+		if err != nil {
+			g.t.Error(err)
+			return
+		}
+		b := m.Multiaddr
+		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[2:4]))
+	}); err != nil {
 		g.t.Fatal(err)
 	}
 	return firewall.Flow{From: c.RemoteAddr().(*net.TCPAddr).AddrPort(), To: to}
@@ -120,34 +140,6 @@ func TestRedirection(t *testing.T) {
 	}
 	if left := tables(t); left != "" {
 		t.Errorf("tables that are left: %q", left)
-	}
-}
-
-// TestOriginal6 asks on a socket of IPv6, which has its own way to answer.
-func TestOriginal6(t *testing.T) {
-	t.Parallel()
-	if !firewall.InNamespace(t) {
-		return
-	}
-	n := openNetfilter(t, firewall.NetfilterOptions{})
-	g := listenTransparent(t, "tcp", ":2121")
-	for _, to := range []string{"[::1]:21", "127.0.0.1:21"} {
-		to := netip.MustParseAddrPort(to)
-		hole, err := n.Open(t.Context(), firewall.Pinhole{
-			From: to.Addr(), Via: to, To: netip.AddrPortFrom(to.Addr(), 2121), Life: time.Minute,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !connect(t, netip.AddrPortFrom(to.Addr(), 0), to, true) {
-			t.Fatalf("no connection to %v", to)
-		}
-		if f := g.next(); f.To.Port() != 21 || f.To.Addr().Unmap() != to.Addr() {
-			t.Errorf("the client went to %v, want %v", f.To, to)
-		}
-		if err := hole.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"syscall"
 )
 
@@ -14,9 +13,6 @@ var errRedirect = fmt.Errorf("redirecting connections is for Linux: %w", errors.
 
 // Install fails on this system.
 func (Redirection) Install() (io.Closer, error) { return nil, errRedirect }
-
-// Original fails on this system.
-func Original(syscall.Conn) (netip.AddrPort, error) { return netip.AddrPort{}, errRedirect }
 
 // Transparent fails on this system.
 func Transparent(string, string, syscall.RawConn) error { return errRedirect }

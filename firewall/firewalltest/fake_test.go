@@ -30,6 +30,24 @@ func TestFake(t *testing.T) {
 	}
 }
 
+// TestEither has an opener that can stand in for one that cannot.
+func TestEither(t *testing.T) {
+	t.Parallel()
+	firewalltest.TestOpener(t, func(*testing.T) firewalltest.World {
+		now := time.Unix(0, 0)
+		clock := func() time.Time { return now }
+		plain, whole := &firewalltest.Fake{Now: clock, Unable: true}, &firewalltest.Fake{Now: clock}
+		return firewalltest.World{
+			Opener: firewall.Either(plain, whole),
+			Connect: func(from netip.Addr, to netip.AddrPort, _ bool) bool {
+				return plain.Connect(from, to) || whole.Connect(from, to)
+			},
+			Pass: func(d time.Duration) { now = now.Add(d) },
+			Came: whole.Came,
+		}
+	})
+}
+
 // A test looks at what is open.
 func ExampleFake() {
 	var fw firewalltest.Fake
