@@ -62,7 +62,7 @@ func mirrorBothWays(t *testing.T, addr, root string, e encounter, bars bool) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = pool.Close() })
-			tree := "tree-" + name
+			tree := name + "/new/tree"
 			here, back := t.TempDir(), filepath.Join(t.TempDir(), "back")
 			at := time.Date(2025, 3, 4, 12, 0, 1, 0, time.UTC)
 			for name, content := range map[string]string{
@@ -102,6 +102,11 @@ func mirrorBothWays(t *testing.T, addr, root string, e encounter, bars bool) {
 			down(mirror.Result{Moved: 1, Bytes: 8, Same: 4, Deleted: 2}, mirror.Options{Delete: true})
 			same(t, here, back)
 			same(t, here, filepath.Join(root, tree))
+			// A source that is not there deletes nothing.
+			if gone, err := mirror.Down(testContext(t), pool, name+"/nowhere", back, mirror.Options{Delete: true}); err == nil || gone.Deleted != 0 {
+				t.Errorf("from nowhere: %+v, %v", gone, err)
+			}
+			same(t, here, back)
 			if security != ftpclient.Plain && e.resumes {
 				err := pool.Do(testContext(t), func(c *ftpclient.Client) error {
 					if len(c.Attempts()) == 0 {

@@ -50,8 +50,8 @@ func (e errand) pool() (*ftpclient.Pool, error) {
 }
 
 // TestSegmentsStrangers fetches a file over three sessions, and sends it where
-// the server joins parts by so many too; once undisturbed, once with the call
-// cancelled, and once with the process killed in the middle.
+// the server joins parts by so many too: undisturbed, and in clear text also with
+// the call cancelled in the middle, under TLS 1.3 with the process killed.
 func TestSegmentsStrangers(t *testing.T) {
 	t.Parallel()
 	big := noise(9<<20 + 3)
@@ -86,8 +86,8 @@ func inSegments(t *testing.T, e errand, root string, big []byte) {
 	for _, security := range []struct {
 		name    string
 		version uint16
-		killed  bool
-	}{{"clear", 0, !hasTLS}, {"TLS 1.2", tls.VersionTLS12, false}, {"TLS 1.3", tls.VersionTLS13, hasTLS}} {
+		disturb func(*testing.T, errand)
+	}{{"clear", 0, cancelled}, {"TLS 1.2", tls.VersionTLS12, nil}, {"TLS 1.3", tls.VersionTLS13, killed}} {
 		t.Run(security.name, func(t *testing.T) {
 			if security.version != 0 && !hasTLS {
 				t.Skip("this server runs without TLS here")
@@ -128,52 +128,68 @@ func inSegments(t *testing.T, e errand, root string, big []byte) {
 				}
 				return os.Remove(there)
 			}
-			ways := []struct {
-				name string
-				move func(context.Context, segments.Options) error
-			}{{"get", got}, {"put", put}}
-			for _, w := range ways {
+			for name, move := range map[string]func(context.Context, segments.Options) error{"get": got, "put": put} {
 				note := ""
-				if err := w.move(testContext(t), segments.Options{Note: func(text string) { note += text }}); err != nil {
-					t.Fatalf("%s: %v", w.name, err)
+				if err := move(testContext(t), segments.Options{Note: func(text string) { note += text }}); err != nil {
+					t.Fatalf("%s: %v", name, err)
 				}
-				if alone := w.name == "put" && !joins; (note != "") != alone {
-					t.Errorf("%s: the user is told %q", w.name, note)
-				}
-				ctx, cancel := context.WithCancel(testContext(t))
-				err := w.move(ctx, segments.Options{Progress: func(n int64) {
-					if n > 3<<20 {
-						cancel()
-					}
-				}})
-				cancel()
-				if !errors.Is(err, context.Canceled) {
-					t.Errorf("%s: a call that was cancelled ended by %v", w.name, err)
+				if alone := name == "put" && !joins; (note != "") != alone {
+					t.Errorf("%s: the user is told %q", name, note)
 				}
 			}
-			if security.killed {
-				kill(t, e)
+			if security.disturb == nil {
+				return
 			}
-			for _, w := range ways {
-				begun := int64(-1)
-				err := w.move(testContext(t), segments.Options{Resume: true, Progress: func(n int64) {
-					if begun < 0 {
-						begun = n
-					}
-				}})
-				if err != nil {
-					t.Errorf("%s resumed: %v", w.name, err)
+			security.disturb(t, e)
+			begun := int64(-1)
+			err = got(testContext(t), segments.Options{Resume: true, Progress: func(n int64) {
+				if begun < 0 {
+					begun = n
 				}
-				if w.name == "get" && begun <= 0 {
-					t.Errorf("%s began anew", w.name)
-				}
+			}})
+			if err != nil || begun <= 0 {
+				t.Errorf("get resumed with %d bytes: %v", begun, err)
+			}
+			if err := put(testContext(t), segments.Options{Resume: true}); err != nil {
+				t.Errorf("put resumed: %v", err)
 			}
 		})
 	}
 }
 
-// kill starts a process that does an errand, and kills it when it is half done.
-func kill(t *testing.T, e errand) {
+// cancelled does an errand, and cancels both halves of it.
+func cancelled(t *testing.T, e errand) {
+	t.Helper()
+	pool, err := e.pool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for name, move := range map[string]func(context.Context, segments.Options) error{
+		"get": func(ctx context.Context, o segments.Options) error {
+			_, err := segments.Get(ctx, pool, "big", e.Down, o)
+			return err
+		},
+		"put": func(ctx context.Context, o segments.Options) error {
+			_, err := segments.Put(ctx, pool, e.Up, "up", o)
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(testContext(t))
+		err := move(ctx, segments.Options{Sessions: 3, Progress: func(n int64) {
+			if n > 3<<20 {
+				cancel()
+			}
+		}})
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: a call that was cancelled ended by %v", name, err)
+		}
+	}
+}
+
+// killed starts a process that does an errand, and kills it when it is half done.
+func killed(t *testing.T, e errand) {
 	t.Helper()
 	text, err := json.Marshal(e)
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
-	"towpath/ftpclient/mirror"
 	"towpath/ftpserver"
 	"towpath/ftptest"
 )
@@ -151,9 +150,6 @@ func meet(t *testing.T, addr string, e encounter) {
 					safe(t, c)
 				})
 			}
-			t.Run("mirror", func(t *testing.T) {
-				mirrored(t, addr, strings.ReplaceAll(name, " ", "-")+"-tree", as, secured)
-			})
 			if version != 0 && e.resumes {
 				t.Run("refuses another session", func(t *testing.T) { steal(t, addr, e, version) })
 			}
@@ -208,54 +204,6 @@ func steal(t *testing.T, addr string, e encounter, version uint16) {
 	if r.Code < 400 {
 		t.Errorf("a stranger's data connection was taken: %v", r)
 	}
-}
-
-// mirrored carries a tree up, where there is nothing yet, and down again.
-func mirrored(t *testing.T, addr, remote string, change ...func(*ftpclient.Options)) {
-	t.Helper()
-	ctx, from, to := testContext(t), t.TempDir(), filepath.Join(t.TempDir(), "to")
-	files := map[string]string{"a b.txt": "one", "sub/deep/c": "two", "sub/d": string(noise(100_000)), "ünï/e": ""}
-	for name, text := range files {
-		at := filepath.Join(from, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	o := ftpclient.Options{TLSConfig: ftptest.ClientTLS()}
-	for _, f := range change {
-		f(&o)
-	}
-	pool, err := ftpclient.NewPool(addr, o, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	failed := func(path string, err error) { t.Errorf("%s: %v", path, err) }
-	up, err := mirror.Up(ctx, pool, from, remote+"/new", mirror.Options{Parallel: 3, Failed: failed})
-	if err != nil || up.Moved != len(files) {
-		t.Fatalf("up: %+v, %v", up, err)
-	}
-	down, err := mirror.Down(ctx, pool, remote+"/new", to, mirror.Options{Parallel: 3, Failed: failed})
-	if err != nil || down.Moved != len(files) {
-		t.Fatalf("down: %+v, %v", down, err)
-	}
-	compare := func() {
-		t.Helper()
-		for name, want := range files {
-			if got, err := os.ReadFile(filepath.Join(to, filepath.FromSlash(name))); err != nil || string(got) != want {
-				t.Errorf("%s: %d bytes, %v", name, len(got), err)
-			}
-		}
-	}
-	compare()
-	if again, err := mirror.Down(ctx, pool, remote+"/new", to, mirror.Options{Parallel: 3}); err != nil || again.Moved != 0 {
-		t.Errorf("again: %+v, %v", again, err)
-	}
-	// A source that is not there deletes nothing.
-	if gone, err := mirror.Down(ctx, pool, remote+"/nowhere", to, mirror.Options{Delete: true}); err == nil || gone.Deleted != 0 {
-		t.Errorf("from nowhere: %+v, %v", gone, err)
-	}
-	compare()
 }
 
 // bothWays moves a file to the server and back, and lists it.
