@@ -120,6 +120,9 @@ func (t *talk) inferred(told []*deal) []*deal {
 		}
 		c := l.conn
 		passive := c.Client.Addr() == t.Client.Addr() && c.Server.Port() >= 1024 && c.Server.Port() != t.Server.Port()
+		if c.Server.Addr() != t.Server.Addr() && passive && l.established() {
+			continue // it went elsewhere and came about: something else
+		}
 		active := c.Client.Addr() == t.Server.Addr() && c.Server.Port() >= 1024 && !passive
 		if !passive && !active {
 			continue
@@ -183,10 +186,11 @@ func (t *talk) judge(d *deal, i int) {
 		x.Verdict = Failed
 		t.failure(d, i)
 	case established && x.Connection.isReset() && !x.Complete:
-		x.Verdict = Failed
-		if x.Protected && x.Bytes > 0 && x.Inferred {
+		if x.Inferred && x.Protected && x.Bytes > 0 { // some programs end TLS so
 			x.Verdict = Unknown
+			break
 		}
+		x.Verdict = Failed
 		t.failure(d, i)
 	case established && x.Complete && x.Verb != "" && t.silent(d):
 		x.Verdict = Failed
@@ -258,12 +262,17 @@ func (t *talk) refusal(d *deal, i int) {
 		t.found(d, i, "bad-announcement", Error, packets, "verb", x.AnnouncedBy)
 	case x.Mode == "active" && x.Announced.IsValid() && x.Announced.Addr() != t.Client.Addr():
 		t.found(d, i, "address-mismatch", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", t.Client.Addr())
-	case x.Mode == "active" && x.Announced.IsValid() && (x.Code == 500 || x.Code == 501) && isUnroutable(x.Announced.Addr()):
+	case x.Mode == "active" && x.Announced.IsValid() && (isUnroutable(x.Announced.Addr()) && x.Code/10 == 50 || ofAddress.MatchString(x.Reply)):
 		t.found(d, i, "address-mismatch.own", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr())
 	default:
 		t.found(d, i, "refused", Error, packets, "verb", x.AnnouncedBy, "code", x.Code)
 	}
 }
+
+// ofAddress is how servers say that they do not like the address of a PORT:
+// vsftpd "Illegal PORT command", ProFTPD "Illegal PORT command", Pure-FTPd "I
+// won't open a connection to …", ours "… but you come from …".
+var ofAddress = regexp.MustCompile(`(?i)illegal (port|eprt)|won't open|come from|foreign|bounce|third.party|not your|address`)
 
 // isUnroutable says that an address leads nowhere on the Internet.
 func isUnroutable(a netip.Addr) bool {
@@ -287,6 +296,8 @@ func (t *talk) failure(d *deal, i int) {
 		t.unseen(d, i, foreign, packets)
 	case l == nil:
 		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+	case l.halfOpen():
+		t.found(d, i, "answer-strays", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case l.refused():
 		t.found(d, i, "closed-port", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case !l.established() && x.To.IsValid() && x.To.Addr() != peer.Addr():
@@ -345,7 +356,7 @@ func (x *Transfer) announcing() string {
 func (t *talk) overall() Verdict {
 	c := t.link
 	switch {
-	case c.conn.SYN.Seen() && !c.established():
+	case !c.established():
 		return Failed
 	case len(t.Transfers) == 0:
 		for _, f := range t.Findings {
@@ -463,6 +474,10 @@ func (t *talk) observe() {
 	switch {
 	case c.refused():
 		t.found(nil, -1, "closed-port", Error, append(syns, mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
+	case t.strays != nil:
+		t.found(nil, -1, "answer-strays.from", Error, append(syns, t.strays.link.conn.First.Number), "to", t.Server, "from", t.strays.Server)
+	case c.halfOpen():
+		t.found(nil, -1, "answer-strays", Error, append(syns, c.conn.SYNACK.Number), "opener", who("client"), "to", t.Server)
 	case c.conn.SYN.Seen() && !c.established():
 		t.found(nil, -1, "no-answer", Error, syns, "to", t.Server, "count", len(syns))
 	}

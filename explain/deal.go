@@ -113,7 +113,13 @@ func (d *deal) best() *link {
 	})
 }
 
-func (l *link) established() bool { return l.conn.SYNACK.Seen() || l.bytes() > 0 }
+// established says that both ends agreed on the connection.
+func (l *link) established() bool {
+	return l.conn.SYNACK.Seen() && (l.conn.Ack.Seen() || l.conn.Guessed) || l.bytes() > 0
+}
+
+// halfOpen says that the one who asked never acknowledged the answer.
+func (l *link) halfOpen() bool { return l.conn.SYNACK.Seen() && !l.established() }
 
 func (l *link) bytes() int64 {
 	return l.conn.Side(capture.FromClient).Bytes + l.conn.Side(capture.FromServer).Bytes

@@ -39,6 +39,7 @@ type talk struct {
 	vain     int     // announcements of which nothing came
 	refusals []*deal // announcements that were not accepted
 	shown    []*deal // those of Session.Transfers, one by one
+	strays   *talk   // what answered the client in place of the server
 	suspects []*link // connections between the same hosts that nobody claims
 }
 
@@ -51,6 +52,8 @@ type events interface {
 	asked(t *talk, x dialogue.Transfer, index int)
 	// answered is told of each reply to one.
 	answered(t *talk, x dialogue.Exchange, index int)
+	// secured is told that no more can be read for now.
+	secured(t *talk)
 }
 
 // The ends of a control connection, as they number what is kept for each.
@@ -257,7 +260,10 @@ func (t *talk) reply(r ftp.Reply) {
 	switch x.Command.Verb {
 	case "AUTH", "ADAT", "CCC", "REIN":
 		// After CCC the clear text comes behind the last record of TLS.
-		t.hidden = t.tracker.State().Opaque || x.Command.Verb == "CCC" && t.hidden
+		was := t.hidden
+		if t.hidden = t.tracker.State().Opaque || x.Command.Verb == "CCC" && was; t.hidden && !was {
+			t.events.secured(t)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"towpath/capture"
@@ -112,7 +113,7 @@ func (t *Teller) Story() *Story {
 		if s.Captures[i].Notes == nil {
 			s.Captures[i].Notes = []string{}
 		}
-		talks = append(talks, r.talks...)
+		talks = append(talks, r.apart()...)
 	}
 	slices.SortStableFunc(talks, func(a, b *talk) int {
 		return cmp.Or(a.Capture-b.Capture, a.Started.Compare(b.Started))
@@ -125,7 +126,7 @@ func (t *Teller) Story() *Story {
 	groups := pairs(talks)
 	clocks(s, groups)
 	for _, g := range groups {
-		join(s, g)
+		t.join(s, g)
 	}
 	for _, x := range talks {
 		if t.opts.Filter.takes(x.Session) {
@@ -133,6 +134,30 @@ func (t *Teller) Story() *Story {
 		}
 	}
 	return s
+}
+
+// apart returns the sessions, without those that are only the answers to others
+// that came from another address than was asked.
+func (r *trace) apart() []*talk {
+	asked := map[netip.AddrPort]*talk{}
+	for _, t := range r.talks {
+		if c := t.link.conn; c.SYN.Seen() && !t.link.established() {
+			asked[t.Client] = t
+		}
+	}
+	if len(asked) == 0 {
+		return r.talks
+	}
+	var all []*talk
+	for _, t := range r.talks {
+		c := t.link.conn
+		if x := asked[t.Client]; x != nil && x != t && !c.SYN.Seen() && c.SYNACK.Seen() && len(t.Commands) == 0 {
+			x.strays = t
+			continue
+		}
+		all = append(all, t)
+	}
+	return all
 }
 
 // Close gives extracted files their names, and tells what went wrong with them.

@@ -27,6 +27,10 @@ type trace struct {
 	order  []*link // of recent, oldest first
 	// between are the sessions that are open between two hosts.
 	between map[hosts][]*talk
+	// secret are the sessions under TLS, by their clients.
+	secret map[netip.Addr][]*talk
+	// failed are the last connections that did not come about.
+	failed []*link
 	// links are those with files.
 	links []*link
 	// rest counts the sessions that were too many.
@@ -46,6 +50,9 @@ func between(a, b netip.Addr) hosts {
 const (
 	// maxRecent is how many connections nobody claims are remembered.
 	maxRecent = 1024
+	// maxFailed is how many connections that did not come about are kept, for
+	// captures of other places to ask for.
+	maxFailed = 4096
 	// maxSuspects is how many connections a session may have that could be
 	// its own, where announcements cannot be read.
 	maxSuspects = 4096
@@ -57,7 +64,7 @@ const (
 func newTrace(index int, o *Options, s *store) *trace {
 	return &trace{
 		opts: o, store: s, index: index,
-		awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{},
+		awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{}, secret: map[netip.Addr][]*talk{},
 	}
 }
 
@@ -168,10 +175,25 @@ func (r *trace) remember(l *link) {
 		}
 	}
 	for _, t := range r.between[between(l.conn.Client.Addr(), to.Addr())] {
-		if len(t.suspects) < maxSuspects {
-			t.suspects = append(t.suspects, l)
+		t.suspectLink(l)
+	}
+	// Under TLS an announcement may also lead a client elsewhere.
+	for _, t := range r.secret[l.conn.Client.Addr()] {
+		if t.Server.Addr() != to.Addr() {
+			t.suspectLink(l)
 		}
 	}
+}
+
+func (t *talk) suspectLink(l *link) {
+	if len(t.suspects) < maxSuspects {
+		t.suspects = append(t.suspects, l)
+	}
+}
+
+// secured makes [trace] events.
+func (r *trace) secured(t *talk) {
+	r.secret[t.Client.Addr()] = append(r.secret[t.Client.Addr()], t)
 }
 
 // talkOn begins a session on a connection.
@@ -297,6 +319,11 @@ func (l *link) Gap(d capture.Direction, from, to int64, _ *capture.Packet) {
 // Close makes [link] a [capture.Stream].
 func (l *link) Close(*capture.Conn) {
 	l.backlog = nil
+	if l.talk == nil && !l.established() {
+		if r := l.trace; len(r.failed) < maxFailed {
+			r.failed = append(r.failed, l)
+		}
+	}
 	if l.sink.close(); l.deal == nil && !l.trace.suspected(l) {
 		l.sink.drop()
 	}
@@ -321,6 +348,10 @@ func (r *trace) forget(t *talk) {
 	t.close()
 	if t.deal != nil {
 		r.unwait(t.deal)
+	}
+	a := t.Client.Addr()
+	if r.secret[a] = slices.DeleteFunc(r.secret[a], func(x *talk) bool { return x == t }); len(r.secret[a]) == 0 {
+		delete(r.secret, a)
 	}
 	h := between(t.Client.Addr(), t.Server.Addr())
 	if r.between[h] = slices.DeleteFunc(r.between[h], func(x *talk) bool { return x == t }); len(r.between[h]) == 0 {

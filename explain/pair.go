@@ -151,10 +151,10 @@ func (t *talk) ahead(x *talk) time.Duration {
 
 // join tells what lies between the places of a group: twins, translations, and
 // what one side knows that the other cannot.
-func join(s *Story, g []*talk) {
+func (n *Teller) join(s *Story, g []*talk) {
 	near, far := g[0], g[len(g)-1]
-	for _, t := range g {
-		t.Twin = near.ID
+	for i, t := range g {
+		t.Twin, t.far = near.ID, i
 	}
 	near.Twin = far.ID
 	for i := range g[1:] {
@@ -166,7 +166,17 @@ func join(s *Story, g []*talk) {
 			s.Translations = append(s.Translations, a.translation(b, "dnat", b.Server, a.Server))
 		}
 	}
-	compare(near, far)
+	n.compare(near, far)
+	near.guess(far)
+	for _, t := range g {
+		if t != near && t != far {
+			for _, m := range t.match(near) {
+				t.adopt(t.shown[m[0]], m[0], near, m[1])
+			}
+		}
+		t.rank()
+		t.Verdict = t.overall()
+	}
 }
 
 // translation tells what happened to announcements between two places, t next
@@ -249,84 +259,184 @@ func (t *talk) translated(w Rewrite, place int, inside, outside netip.AddrPort) 
 	}
 }
 
-// compare lets each side of a NAT know what the other saw.
-func compare(near, far *talk) {
-	match := map[int]*deal{}
-	nth := func(t *talk, place int) int {
-		return slices.IndexFunc(t.announcements(), func(u utterance) bool { return u.place == place })
+// weight is how much a cause says. Of two captures of the same failure the one
+// that shows more is believed.
+func weight(cause string) int {
+	switch cause {
+	case "":
+		return 0
+	case "no-connection":
+		return 1
+	case "refused", "reset", "cut", "no-answer":
+		return 2
+	case "firewall", "closed-port":
+		return 3
 	}
-	for _, d := range far.shown {
-		if n := nth(far, d.transfer.AnnouncedAt); n >= 0 {
-			match[n] = d
+	return 4
+}
+
+// compare lets each side of a NAT know what the other saw.
+func (n *Teller) compare(near, far *talk) {
+	for _, m := range near.match(far) {
+		d, other := near.shown[m[0]], far.shown[m[1]]
+		if d.transfer.Opener == "server" {
+			n.learn(far, m[1], near)
+		} else {
+			n.learn(near, m[0], far)
+		}
+		switch a, b := near.cause(m[0]), far.cause(m[1]); {
+		case weight(a) > weight(b):
+			far.adopt(other, m[1], near, m[0])
+		case weight(b) > weight(a):
+			near.adopt(d, m[0], far, m[1])
 		}
 	}
 	for i, d := range near.shown {
-		other := match[nth(near, d.transfer.AnnouncedAt)]
-		if d.transfer.AnnouncedAt < 0 || other == nil {
-			continue
-		}
-		j := slices.Index(far.shown, other)
-		near.learn(d, i, other, far)
-		far.learn(other, j, d, near)
-		x, y := d.transfer, other.transfer
-		switch {
-		case x.Verdict == Failed && y.Verdict != Failed && y.Verdict != Worked:
-			far.adopt(other, j, near, i)
-		case y.Verdict == Failed && x.Verdict != Failed && x.Verdict != Worked:
-			near.adopt(d, i, far, j)
+		if d.transfer.AnnouncedAt < 0 && d.transfer.Opener == "client" {
+			n.learn(near, i, far)
 		}
 	}
-	for _, t := range []*talk{near, far} {
-		t.rank()
-		t.Verdict = t.overall()
+	for i, d := range far.shown {
+		if d.transfer.AnnouncedAt < 0 && d.transfer.Opener == "server" {
+			n.learn(far, i, near)
+		}
 	}
 }
 
-// learn corrects the cause of a failure by what another capture shows of it.
-func (t *talk) learn(d *deal, i int, other *deal, from *talk) {
-	x := d.transfer
-	l := d.best()
-	if x.Cause == "address-mismatch" && x.Mode == "active" && from.Client.Addr() != t.Client.Addr() && x.Announced.Addr() == t.Client.Addr() {
-		t.recast(d, i, "address-mismatch", "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", from.Client.Addr())
-		return
+// cause is why a transfer failed, or might have.
+func (t *talk) cause(i int) string {
+	switch x := t.Transfers[i]; {
+	case x.Cause != "":
+		return x.Cause
+	case x.Verdict == Worked || x.Verdict == NotCaptured:
+		return "none" // and nobody knows better
 	}
-	if x.Verdict != Failed || l == nil || l.established() || other.best() != nil {
-		return
+	return ""
+}
+
+// match ties the transfers of two captures of a session by their announcements.
+func (t *talk) match(x *talk) (pairs [][2]int) {
+	nth := func(t *talk) map[int]int {
+		place := map[int]int{}
+		for i, u := range t.announcements() {
+			place[u.place] = i
+		}
+		order := map[int]int{}
+		for i, d := range t.shown {
+			if n, ok := place[d.transfer.AnnouncedAt]; ok {
+				order[n] = i
+			}
+		}
+		return order
 	}
-	// The connection did not come to the other place. If it went to an address
-	// that a NAT has for another, the NAT did not know where to send it.
-	listens := from.Server.Addr()
-	mine := t.Server.Addr()
+	a, b := nth(t), nth(x)
+	for n, i := range a {
+		if j, ok := b[n]; ok {
+			pairs = append(pairs, [2]int{i, j})
+		}
+	}
+	slices.SortFunc(pairs, func(a, b [2]int) int { return a[0] - b[0] })
+	return pairs
+}
+
+// learn corrects the cause of a failure on the opener's side by what the capture
+// of the other side shows.
+func (n *Teller) learn(t *talk, i int, from *talk) {
+	d := t.shown[i]
+	x, l := d.transfer, d.best()
+	listens, mine := from.Server.Addr(), t.Server.Addr()
 	if x.Opener == "server" {
 		listens, mine = from.Client.Addr(), t.Client.Addr()
 	}
-	if listens != mine && x.To.Addr() == mine {
-		t.recast(d, i, "not-forwarded", "opener", who(x.Opener), "to", x.To)
+	if x.Verdict != Failed || l == nil || l.established() || l.halfOpen() || x.Cause == "inside-address" {
+		return
 	}
+	there := from.link.trace.kin(l)
+	switch {
+	case there != nil && there.conn.Refused():
+		t.recast(d, i, "closed-port", "opener", who(x.Opener), "to", there.conn.Server)
+	case there != nil && there.conn.SYNACK.Seen():
+		t.recast(d, i, "answer-strays", "opener", who(x.Opener), "to", x.To)
+	case there != nil:
+		t.recast(d, i, "firewall", "opener", who(x.Opener), "to", there.conn.Server)
+	case n.elsewhere(l, listens) != nil:
+		there = n.elsewhere(l, listens)
+		t.recast(d, i, "other-server", "to", x.To, "other", there.conn.Server.Addr(), "server", listens)
+	case listens != mine && x.To.Addr() == mine:
+		t.recast(d, i, "not-forwarded", "opener", who(x.Opener), "to", x.To)
+	case l.refused():
+		t.recast(d, i, "firewall.refuses", "opener", who(x.Opener), "to", x.To)
+	}
+}
+
+// kin finds a connection as another capture saw it: by its first sequence
+// number, which NATs keep.
+func (r *trace) kin(l *link) *link {
+	isn := l.conn.Side(capture.FromClient).ISN
+	for _, x := range r.failed {
+		if x != l && x.conn.SYN.Seen() && x.conn.Side(capture.FromClient).ISN == isn {
+			return x
+		}
+	}
+	for _, t := range r.talks {
+		for _, d := range t.deals {
+			for _, x := range d.links {
+				if x != l && x.conn.SYN.Seen() && x.conn.Side(capture.FromClient).ISN == isn {
+					return x
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// elsewhere finds a connection that came to another host than the one that
+// listens: one that answered it by a RST, or by nothing.
+func (n *Teller) elsewhere(l *link, listens netip.Addr) *link {
+	for _, r := range n.traces {
+		if x := r.kin(l); r != l.trace && x != nil && x.conn.Server.Addr() != listens && x.conn.Server.Addr() != l.conn.Server.Addr() {
+			return x
+		}
+	}
+	return nil
 }
 
 // recast says another cause of a failure.
 func (t *talk) recast(d *deal, i int, name string, args ...any) {
-	old := slices.IndexFunc(t.Findings, func(f Finding) bool { return f.Transfer == i && f.ID == d.transfer.Cause })
-	var packets []int
-	if old >= 0 {
-		packets = t.Findings[old].Packets
-		t.Findings = slices.Delete(t.Findings, old, old+1)
-	}
+	packets := t.packets(d)
+	t.disown(i)
 	t.found(d, i, name, Error, packets, args...)
+}
+
+// disown drops what was said of a failure.
+func (t *talk) disown(i int) {
+	t.Findings = slices.DeleteFunc(t.Findings, func(f Finding) bool { return f.Transfer == i && (f.Severity == Error || f.ID == "no-connection") })
 }
 
 // adopt takes over the cause that another capture shows for the same transfer.
 func (t *talk) adopt(d *deal, i int, from *talk, j int) {
+	cause := from.Transfers[j].Cause
 	for _, f := range from.Findings {
-		if f.Transfer != j || f.Severity != Error || f.ID != from.Transfers[j].Cause {
+		if f.Transfer != j || f.Severity != Error || f.ID != cause || d.transfer.Cause == cause {
 			continue
 		}
-		t.Findings = slices.DeleteFunc(t.Findings, func(f Finding) bool { return f.Transfer == i && f.ID == "no-connection" })
+		t.disown(i)
 		f.Transfer, f.Packets = i, t.packets(d)
 		t.Findings = append(t.Findings, f)
 		d.transfer.Verdict, d.transfer.Cause = Failed, f.ID
 	}
+}
+
+// guess says what a session under TLS does not, if a NAT changes the client's
+// address and not even a try of a data connection is to be seen on either side.
+func (t *talk) guess(far *talk) {
+	if t.Secured.Packet == 0 || t.Cleared.Packet != 0 || len(t.Transfers)+len(far.Transfers) > 0 || t.Client.Addr() == far.Client.Addr() {
+		return
+	}
+	d := &deal{inferred: true, transfer: &Transfer{Mode: "active", Opener: "server", Inferred: true, AnnouncedAt: -1, CommandAt: -1, Verdict: Unknown}}
+	t.shown, t.Transfers = append(t.shown, d), append(t.Transfers, d.transfer)
+	t.found(nil, len(t.Transfers)-1, "address-mismatch.secret", Note, []int{t.Secured.Packet}, "address", t.Client.Addr(), "peer", far.Client.Addr())
+	d.transfer.Cause = "address-mismatch"
 }
 
 // clocks finds by how much the clock of each capture is ahead of the first

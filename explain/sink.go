@@ -20,7 +20,6 @@ import (
 // in files. A nil sink takes none.
 type sink struct {
 	store *store
-	id    int
 	sides [2]half
 }
 

@@ -14,6 +14,7 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"towpath/capture"
@@ -79,6 +80,8 @@ type Session struct {
 	// Secured is where TLS began on it, Cleared where it ended (CCC).
 	Secured Mark `json:"secured,omitzero"`
 	Cleared Mark `json:"cleared,omitzero"`
+
+	far int // from the client: 0 next to it
 }
 
 // Command is a command with its replies. One that nobody sent has no verb: the
@@ -343,16 +346,19 @@ func worse(a, b Verdict) Verdict {
 }
 
 // Cause is the ID of the finding that says why the first thing that failed did,
-// empty if nothing did.
+// empty if nothing did. Of a session that several captures hold, the one next
+// to the client is asked.
 func (s *Story) Cause() string {
-	for _, x := range s.Sessions {
+	order := slices.Clone(s.Sessions)
+	slices.SortStableFunc(order, func(a, b *Session) int { return a.far - b.far })
+	for _, x := range order {
 		for _, y := range x.Transfers {
 			if y.Cause != "" {
 				return y.Cause
 			}
 		}
 	}
-	for _, x := range s.Sessions {
+	for _, x := range order {
 		for _, f := range x.Findings {
 			if f.Severity == Error {
 				return f.ID

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"towpath/doctor"
+	"towpath/explain"
 	"towpath/internal/words"
 	"towpath/topology"
 )
@@ -57,6 +58,11 @@ func TestBuild(t *testing.T) {
 // (make lab does it for the whole catalogue.)
 func compare(t *testing.T, l *Lab, names ...string) []Result {
 	t.Helper()
+	if l.Captures == "" {
+		kept := *l
+		kept.Captures = t.TempDir()
+		l = &kept
+	}
 	var networks []*topology.Network
 	for _, name := range names {
 		n, err := topology.Lookup(name)
@@ -65,7 +71,13 @@ func compare(t *testing.T, l *Lab, names ...string) []Result {
 		}
 		networks = append(networks, n)
 	}
-	return compareIn(t, l, networks...)
+	results := compareIn(t, l, networks...)
+	for _, r := range results {
+		if r.Skipped == "" && r.Disagreement == "" && l.Server == "" && l.Client == "" {
+			explained(t, r)
+		}
+	}
+	return results
 }
 
 func compareIn(t *testing.T, l *Lab, networks ...*topology.Network) []Result {
@@ -93,6 +105,22 @@ func compareIn(t *testing.T, l *Lab, networks ...*topology.Network) []Result {
 	}
 	all.Wait()
 	return results
+}
+
+// explained holds the story of the recordings to the cause that was predicted.
+func explained(t *testing.T, r Result) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(r.Observed.Captures, "*.pcapng"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := explain.Explain(t.Context(), files, explain.Options{})
+	switch {
+	case err != nil:
+		t.Error(err)
+	case s.Cause() != string(r.Predicted.Cause):
+		t.Errorf("%s %v: the recordings say %q, want %q", r.Network, r.Mode, s.Cause(), r.Predicted.Cause)
+	}
 }
 
 // What is predicted is what happens: one network of each kind.

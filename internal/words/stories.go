@@ -382,4 +382,46 @@ var stories = map[string]message{
 		"「{said}」原樣通過，而 NAT 在標頭中以 {outside} 取代了 {inside}：途中沒有轉換通告，而這條通告需要轉換。",
 		"「{said}」はそのまま通りましたが、NAT はヘッダーで {inside} を {outside} に置き換えています。途中で通知は変換されておらず、これには変換が必要でした。",
 	},
+	"found.answer-strays": {
+		"The {opener} connects to {to}, where the connection is answered, but the answer never comes back to it: it takes another way.",
+		"{opener}连接 {to}，那里作出了应答，但应答没有回到{opener}：它走了别的路径。",
+		"{opener}連線到 {to}，那裡作出了回應，但回應沒有回到{opener}：它走了別的路徑。",
+		"{opener}が {to} に接続し、そこで応答されますが、応答は{opener}に戻りません。別の経路を通っています。",
+	},
+	"found.answer-strays.from": {
+		"The client asks {to}, and the answer comes from {from}: it passes by the NAT, and the client, who never asked there, refuses it.",
+		"客户端请求 {to}，应答却来自 {from}：应答绕过了 NAT，而客户端从未请求过该地址，因此拒绝它。",
+		"用戶端請求 {to}，回應卻來自 {from}：回應繞過了 NAT，而用戶端從未請求過該位址，因此拒絕它。",
+		"クライアントは {to} に求めましたが、応答は {from} から来ます。応答が NAT を通らないため、そこに求めていないクライアントは拒否します。",
+	},
+	"advice.answer-strays": {
+		"Let the NAT translate the source address too, or dial the server by its inside address.",
+		"让 NAT 同时转换源地址，或使用服务器的内网地址连接。",
+		"讓 NAT 同時轉換來源位址，或使用伺服器的內網位址連線。",
+		"NAT で送信元アドレスも変換するか、サーバーの内部アドレスで接続してください。",
+	},
+	"found.firewall.refuses": {
+		"The {opener} connects to {to}, and a firewall on the way refuses (RST): the connection never comes to the other side.",
+		"{opener}连接 {to}，途中的防火墙拒绝（RST）：连接从未到达另一侧。",
+		"{opener}連線到 {to}，途中的防火牆拒絕（RST）：連線從未到達另一側。",
+		"{opener}が {to} に接続しますが、経路上のファイアウォールが拒否します（RST）。接続は反対側に届いていません。",
+	},
+	"found.other-server": {
+		"The session is with {server}, but the data connection to {to} came to {other}, where nobody waits for it.",
+		"会话建立在 {server} 上，但发往 {to} 的数据连接到了 {other}，那里没有程序在等待它。",
+		"工作階段建立在 {server} 上，但送往 {to} 的資料連線到了 {other}，那裡沒有程式在等待它。",
+		"セッションの相手は {server} ですが、{to} へのデータコネクションは {other} に届きました。そこで待つプログラムはありません。",
+	},
+	"advice.other-server": {
+		"Let the balancer send all connections of a client to the same server, or give each server a port range of its own.",
+		"让负载均衡器把同一客户端的所有连接发往同一台服务器，或给每台服务器分配独立的端口范围。",
+		"讓負載平衡器把同一用戶端的所有連線送往同一台伺服器，或給每台伺服器分配獨立的連接埠範圍。",
+		"バランサーで同じクライアントの接続をすべて同じサーバーに送るか、サーバーごとに別のポート範囲を割り当ててください。",
+	},
+	"found.address-mismatch.secret": {
+		"Under TLS nothing can be read, and on neither side a data connection was even tried. A NAT shows the client at {address} to the server as {peer}: if the client announced its own address, the server has refused it.",
+		"TLS 之下无法读取对话，两侧都没有尝试建立数据连接。NAT 让服务器看到的客户端 {address} 是 {peer}：若客户端通告了自己的地址，服务器就会拒绝。",
+		"TLS 之下無法讀取對話，兩側都沒有嘗試建立資料連線。NAT 讓伺服器看到的用戶端 {address} 是 {peer}：若用戶端通告了自己的位址，伺服器就會拒絕。",
+		"TLS の下では何も読めず、どちら側でもデータコネクションは試みられていません。NAT はクライアント {address} をサーバーに {peer} として見せます。クライアントが自分のアドレスを通知したなら、サーバーは拒否しています。",
+	},
 }
