@@ -21,6 +21,9 @@ func (l *Lab) Case(context.Context, *topology.Network, doctor.Mode) (Result, err
 	return Result{}, errLinux
 }
 
+// Attack fails: there are no network namespaces here.
+func (l *Lab) Attack(context.Context, int) ([]Onslaught, error) { return nil, errLinux }
+
 // Shell fails: there are no network namespaces here.
 func (l *Lab) Shell(context.Context, *topology.Network, string, func(*os.ProcessState)) error {
 	return errLinux

@@ -146,6 +146,34 @@ func TestGateway(t *testing.T) {
 	}
 }
 
+// The gateway withstands what the helper of the kernel falls to.
+func TestAttack(t *testing.T) {
+	begin(t)
+	all, err := (&Lab{}).Attack(t.Context(), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := WriteOnslaughts(&text, all); err != nil {
+		t.Fatal(err)
+	}
+	kernel := 0
+	for _, o := range all {
+		if o.Fell["gateway"] != "" || o.Failed["gateway"] != "" {
+			t.Errorf("check %d, %s: the gateway falls: %s%s", o.Check, o.Name, o.Fell["gateway"], o.Failed["gateway"])
+		}
+		if o.Fell["kernel"] != "" {
+			kernel++
+		}
+	}
+	if kernel < 7 {
+		t.Errorf("the helper of the kernel falls to %d attacks only; are they attacks?\n%s", kernel, &text)
+	}
+	if want := "The gateway withstands 20 of 20 attacks."; !strings.Contains(text.String(), want) {
+		t.Errorf("want %q in\n%s", want, &text)
+	}
+}
+
 // A NAT with a short memory takes the 226 away, and a NOOP now and then saves it.
 func TestLost226(t *testing.T) {
 	begin(t)

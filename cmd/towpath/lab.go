@@ -49,7 +49,7 @@ namespaces. When it ends, however it ends, nothing is left behind.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
-	cmd.AddCommand(labListCommand(), labRunCommand(), labReportCommand(), labShellCommand())
+	cmd.AddCommand(labListCommand(), labRunCommand(), labReportCommand(), labAttackCommand(), labShellCommand())
 	return cmd
 }
 
@@ -158,6 +158,54 @@ of its packets from machine to machine, the dialogue, and links to the recording
 		},
 	}
 	v.bind(cmd.Flags())
+	return cmd
+}
+
+func labAttackCommand() *cobra.Command {
+	var l lab.Lab
+	var jobs int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "attack",
+		Short: "Attack a gateway, and the helper of the kernel in its place",
+		Long: `Plays attacks on what repairs FTP, each in a network of its own and with real
+connections: a page of the web that posts PORT, announcements that nobody asked
+for, ports and addresses of others, openings that outlive their session. They are
+played on the helper of the kernel and on a gateway in its place.
+
+Exit codes: 0 if the gateway withstands all, 1 if not, 2 if they could not be
+played.`,
+		Example: `  towpath lab attack
+  towpath lab attack --data kernel --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return inLab(func() error {
+				if err := l.Check(); err != nil {
+					return err
+				}
+				all, err := l.Attack(c.Context(), jobs)
+				if err != nil {
+					return err
+				}
+				write := lab.WriteOnslaughts
+				if asJSON {
+					write = lab.WriteOnslaughtsJSON
+				}
+				if err := write(c.OutOrStdout(), all); err != nil {
+					return err
+				}
+				for _, o := range all {
+					if o.Fell["gateway"] != "" || o.Failed["gateway"] != "" {
+						return exit(doctorFindings, errors.New("")) // it has all been told
+					}
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&l.Plane, "data", "user", "what carries clear data through the gateway: `user|kernel`")
+	cmd.Flags().IntVarP(&jobs, "jobs", "j", 16, "play so many at once")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
 }
 
