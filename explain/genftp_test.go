@@ -31,7 +31,7 @@ func TestGenerated(t *testing.T) {
 	t.Parallel()
 	script := os.Getenv("TOWPATH_GENFTP")
 	if script == "" {
-		script = "/work/shared/bench-explain/genftp.py"
+		script = "../bench/genftp.py"
 	}
 	if _, err := os.Stat(script); err != nil {
 		t.Skip("the generator of captures is not here; set TOWPATH_GENFTP to genftp.py")
