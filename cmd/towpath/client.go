@@ -277,18 +277,29 @@ func parseFTPPort(s string) (a netip.Addr, r ftpclient.PortRange, err error) {
 	return a, r, nil
 }
 
+// authorities reads the file that a flag names; without one they are those of the
+// system.
+func authorities(flag, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, misuse("%s: %w", flag, err)
+	}
+	all := x509.NewCertPool()
+	if !all.AppendCertsFromPEM(pem) {
+		return nil, misuse("%s %s: no certificate in it; want a PEM file", flag, file)
+	}
+	return all, nil
+}
+
 // tlsConfig is how certificates are looked at.
 func (v *clientFlags) tlsConfig(keyLog string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: v.insecure}
-	if v.caFile != "" {
-		pem, err := os.ReadFile(v.caFile)
-		if err != nil {
-			return nil, misuse("--cacert: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, misuse("--cacert %s: no certificate in it; want a PEM file", v.caFile)
-		}
+	var err error
+	if c.RootCAs, err = authorities("--cacert", v.caFile); err != nil {
+		return nil, err
 	}
 	if v.key != "" && v.cert == "" {
 		return nil, misuse("--key is set and --cert is not; want both")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,6 +21,7 @@ type proxyFlags struct {
 	proxy, noProxy         optional
 	socks5, socks5Hostname string
 	proxyUser              string
+	caFile                 string
 	gate                   string
 }
 
@@ -27,6 +30,7 @@ func (v *proxyFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.socks5, "socks5", "", "the same as --proxy socks5://`HOST[:PORT]`")
 	f.StringVar(&v.socks5Hostname, "socks5-hostname", "", "the same as --proxy socks5h://`HOST[:PORT]`")
 	f.StringVar(&v.proxyUser, "proxy-user", "", "log in to the proxy as `NAME[:PASSWORD]`")
+	f.StringVar(&v.caFile, "proxy-cacert", "", "of an https proxy, believe the authorities in this PEM `FILE` only")
 	f.Var(&v.noProxy, "noproxy", "no proxy for the hosts in this `LIST`: names with all below them, addresses, networks, or * (default $no_proxy)")
 	f.StringVar(&v.gate, "gate", "", "how an ftp proxy is told the server: `user|open|site`, for USER me@HOST, OPEN HOST or SITE HOST (default user)")
 }
@@ -45,6 +49,7 @@ func (o *optional) Type() string       { return "string" }
 type route struct {
 	proxy  *proxy.Server // nil: straight
 	except proxy.Exceptions
+	roots  *x509.CertPool // of an https proxy; nil: those of the system
 	style  ftpclient.GateStyle
 }
 
@@ -83,6 +88,12 @@ func (v *proxyFlags) route(getenv func(string) string) (r route, err error) {
 			p.User, p.Password, _ = strings.Cut(v.proxyUser, ":")
 		}
 		r.proxy = &p
+	}
+	if v.caFile != "" && (r.proxy == nil || r.proxy.Scheme != "https") {
+		return r, misuse("--proxy-cacert is for a proxy that speaks TLS; want --proxy https://HOST")
+	}
+	if r.roots, err = authorities("--proxy-cacert", v.caFile); err != nil {
+		return r, err
 	}
 	switch v.gate {
 	case "", "user":
@@ -136,7 +147,11 @@ func (r *route) lead(o *ftpclient.Options, u ftpurl.URL) (note string, err error
 		forward = &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(o.LocalAddr, 0))}
 		o.LocalAddr = netip.Addr{}
 	}
-	o.Dialer, err = p.Dialer(forward)
+	d, err := p.Dialer(forward)
+	if h, ok := d.(*proxy.HTTP); ok && h.Secure {
+		h.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots}
+	}
+	o.Dialer = d
 	return "", err
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
+	"encoding/pem"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"towpath/ftptest"
 )
 
 // TestClientScript plays the scripts of testdata/client: our client with our
@@ -94,11 +98,12 @@ func randomFile(s *testscript.TestScript, neg bool, args []string) {
 	s.Check(os.WriteFile(s.MkAbs(args[0]), b, 0o644))
 }
 
-// proxyScript is "proxy LOGIN": an HTTP proxy at $PROXY that lets in LOGIN, or
-// everybody if it is "", and goes to 127.0.0.1 whatever name it is told.
+// proxyScript is "proxy LOGIN [FILE]": an HTTP proxy at $PROXY that lets in LOGIN,
+// or everybody if it is "", and goes to 127.0.0.1 whatever name it is told. With
+// FILE it speaks TLS, by the certificate that it writes there.
 func proxyScript(s *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		s.Fatalf("usage: proxy LOGIN")
+	if neg || len(args) < 1 || len(args) > 2 {
+		s.Fatalf("usage: proxy LOGIN [FILE]")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	s.Check(err)
@@ -125,12 +130,17 @@ func proxyScript(s *testscript.TestScript, neg bool, args []string) {
 		for _, d := range [][2]net.Conn{{far, near}, {near, far}} {
 			both.Go(func() {
 				_, _ = io.Copy(d[0], d[1])
-				_ = d[0].(*net.TCPConn).CloseWrite()
+				_ = d[0].(interface{ CloseWrite() error }).CloseWrite()
 			})
 		}
 		both.Wait()
 	}
 	server := &http.Server{Handler: http.HandlerFunc(handler), ReadHeaderTimeout: time.Minute}
+	if len(args) == 2 {
+		c := ftptest.Certificate()
+		s.Check(os.WriteFile(s.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}), 0o644))
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c}})
+	}
 	go func() { _ = server.Serve(l) }() // until it is closed
 	s.Defer(func() { _ = server.Close() })
 	s.Setenv("PROXY", l.Addr().String())

@@ -375,6 +375,9 @@ func hinted(err error, u ftpurl.URL) error {
 		}
 	case exitcode.Certificate:
 		text = "--cacert FILE believes another authority, -k any certificate"
+		if _, ok := errors.AsType[*proxy.Error](err); ok {
+			text = "--proxy-cacert FILE believes another authority"
+		}
 	case exitcode.Proxy:
 		if errors.Is(err, proxy.ErrLogin) {
 			text = "--proxy-user NAME:PASSWORD logs in to the proxy"
