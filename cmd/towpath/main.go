@@ -72,6 +72,7 @@ func rootCommand() *cobra.Command {
   towpath gateway --to 10.0.0.5      stand before a server behind NAT, and repair what NAT breaks
   towpath doctor ftp://alice@ftp.example.org/   which modes work, and why others do not
   towpath doctor rules               what a firewall must let through
+  towpath explain client.pcap server.pcap       what happened in captured sessions, and why transfers failed
   towpath lab run docker-bridge      a network built for real, beside what was predicted`,
 		Version:       version(),
 		SilenceUsage:  true,
@@ -85,7 +86,7 @@ func rootCommand() *cobra.Command {
 		c.GroupID = serverGroup
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{gatewayCommand(), doctorCommand(), labCommand()} {
+	for _, c := range []*cobra.Command{gatewayCommand(), doctorCommand(), explainCommand(), labCommand()} {
 		c.GroupID = networkGroup
 		root.AddCommand(c)
 	}

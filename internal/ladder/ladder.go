@@ -158,6 +158,22 @@ func (d *Drawing) Lines(i, width int) []string {
 	width = max(width, fewest)
 	at := d.place(width)
 	r := d.Rungs[i]
+	mark := columns.Right(columns.Shown(r.Mark), margin-2)
+	if columns.Width(mark) > margin-2 { // it stands above
+		blank := r
+		blank.Mark = ""
+		above := newRow(width)
+		for _, x := range at {
+			above.put(x, "|")
+		}
+		above.put(0, strings.TrimRight(columns.Fit(mark, min(columns.Width(mark), width/2)), " ")+" ")
+		return append([]string{strings.TrimRight(above.String(), " ")}, d.lines(&blank, at, width)...)
+	}
+	return d.lines(&r, at, width)
+}
+
+// lines are those of a rung whose mark has its place in the margin.
+func (d *Drawing) lines(r *Rung, at []int, width int) []string {
 	text, became := columns.Shown(r.Text), columns.Shown(r.Became)
 	mark := columns.Right(columns.Shown(r.Mark), margin-2)
 	if len(r.Path) == 0 || r.Kind == Note || len(r.Path) == 1 && !r.Lost {

@@ -19,6 +19,7 @@ func ExampleDrawing_Text() {
 			{Mark: "5", Path: []int{1, 0}, Text: "227 Entering Passive Mode (10,166,2,33,195,80)."},
 			{Mark: "6", Path: []int{0, 1}, Text: "SYN to port 50000", Kind: ladder.Data, Lost: true},
 			{Path: []int{0}, Text: "Nobody answers."},
+			{Mark: "20001-20003", Path: []int{1, 0}, Text: "closed"},
 		},
 	}
 	fmt.Print(d.Text(72))
@@ -29,6 +30,8 @@ func ExampleDrawing_Text() {
 	//       5  |<----- 227 Entering Passive Mode (10,166,2,33,195,80). ------|
 	//       6  |--------------------- SYN to port 50000 -------------------->X
 	//          | * Nobody answers.                                           |
+	// 20001-20003                                                            |
+	//          |<-------------------------- closed --------------------------|
 }
 
 func ExampleDrawing_Mermaid() {
@@ -60,7 +63,7 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, became string, width, shape uint8, lost bool) {
 		d := ladder.Drawing{
 			Columns: []ladder.Column{{Title: "client", Under: text}, {Title: "NAT", Under: became}, {Title: text, Inner: true}, {Title: "server"}},
-			Rungs:   []ladder.Rung{{Mark: "12", Text: text, Became: became, Lost: lost, Kind: ladder.Kind(shape % 3)}},
+			Rungs:   []ladder.Rung{{Mark: text[:min(len(text), int(shape))], Text: text, Became: became, Lost: lost, Kind: ladder.Kind(shape % 3)}},
 		}
 		for _, p := range [][]int{nil, {0}, {3}, {0, 1}, {3, 2}, {0, 1, 2, 3}, {3, 2, 1, 0}, {1, 2}} {
 			d.Rungs[0].Path = p

@@ -94,7 +94,7 @@ type message struct{ en, hans, hant, ja string }
 func (m message) in(l Lang) string { return [...]string{m.en, m.hans, m.hant, m.ja}[l] }
 
 // tables are all that is said, a file for each.
-var tables = []map[string]message{announcements, basics, drawings, predictions, probes, servers, shown, stories}
+var tables = []map[string]message{announcements, basics, drawings, predictions, probes, servers, shown, stories, views}
 
 // messages are those of all tables.
 var messages = gather(tables...)

@@ -1,0 +1,292 @@
+package browse
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"towpath/capture"
+	"towpath/explain"
+	"towpath/internal/columns"
+	"towpath/internal/words"
+)
+
+var update = flag.Bool("update", false, "write the files in testdata anew")
+
+var files = []string{
+	filepath.Join("..", "..", "capture", "testdata", "zeek-ipv4.pcap"),
+	filepath.Join("..", "..", "capture", "testdata", "sv-active-loopback.pcap"),
+}
+
+func open(i int) (capture.Source, error) { return capture.Open(files[i]) }
+
+func story(t *testing.T, names ...string) *explain.Story {
+	t.Helper()
+	s, err := explain.Explain(t.Context(), names, explain.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// player presses keys, and looks at the screen.
+type player struct {
+	t *testing.T
+	b *browser
+}
+
+func play(t *testing.T) *player {
+	t.Helper()
+	b := newBrowser(story(t, files...), Options{Open: open})
+	b.Update(tea.WindowSizeMsg{Width: 90, Height: 20})
+	return &player{t, b}
+}
+
+// keys presses keys, named as bubbletea does, or letters.
+func (p *player) keys(names ...string) {
+	p.t.Helper()
+	codes := map[string]rune{
+		"enter": tea.KeyEnter, "esc": tea.KeyEscape, "up": tea.KeyUp, "down": tea.KeyDown, "home": tea.KeyHome, "end": tea.KeyEnd,
+		"pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace,
+	}
+	for _, n := range names {
+		k := tea.KeyPressMsg{Code: codes[n]}
+		switch {
+		case n == "space":
+			k = tea.KeyPressMsg{Code: tea.KeySpace, Text: " "}
+		case k.Code == 0:
+			k = tea.KeyPressMsg{Code: []rune(n)[0], Text: n}
+		}
+		_, cmd := p.b.Update(k)
+		if cmd == nil {
+			continue
+		}
+		if msg := cmd(); msg != nil {
+			p.b.Update(msg)
+		}
+	}
+}
+
+// frame is the screen, with a mark before the lines that the cursor is on.
+func (p *player) frame() string {
+	p.t.Helper()
+	lines, marked := p.b.frame()
+	if len(lines) != p.b.height {
+		p.t.Errorf("%d lines on a screen of %d", len(lines), p.b.height)
+	}
+	for i, l := range lines {
+		if w := columns.Width(l); w > p.b.width {
+			p.t.Errorf("%d columns on a screen of %d: %q", w, p.b.width, l)
+		}
+		sign := " "
+		for _, m := range marked {
+			if m == i {
+				sign = ">"
+			}
+		}
+		lines[i] = strings.TrimRight(sign+l, " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func (p *player) golden(name string) {
+	p.t.Helper()
+	got := p.frame()
+	at := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o777); err != nil {
+			p.t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(got), 0o666); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(at)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		p.t.Errorf("%s (go test ./explain/browse -update writes it anew): -want +got\n%s", at, diff)
+	}
+}
+
+func (p *player) shows(want string) {
+	p.t.Helper()
+	if got := p.frame(); !strings.Contains(got, want) {
+		p.t.Errorf("want %q on\n%s", want, got)
+	}
+}
+
+// From the list down to the bytes, and back.
+func TestScreens(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	p.golden("list")
+	p.keys("enter")
+	p.golden("ladder")
+	p.keys("/", "2", "2", "7", "enter")
+	p.shows(">     20  |<")
+	p.keys("enter")
+	p.golden("raw")
+	p.keys("esc", "n")
+	p.shows("221,91")
+	p.keys("end", "enter", "esc", "home", "pgdown", "pgup", "up")
+	p.shows(">    1-3")
+	p.keys("esc")
+	p.golden("list")
+}
+
+// Several sessions are one ladder.
+func TestCombined(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	p.keys("space", "space")
+	p.shows(">[*]")
+	p.keys("enter")
+	p.golden("combined")
+	p.keys("q")
+	p.keys("esc", "a", "a", "enter")
+	p.golden("combined")
+}
+
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	p.keys("f", "1", "2", "7", ".", "x", "backspace", "enter")
+	p.shows("[127.: 1]")
+	p.keys("f", "n", "o", "n", "e", "enter")
+	p.shows("[127.none: 0]")
+	p.keys("enter", "space", "down", "n", "s") // nothing is there for them
+	p.shows("[127.none: 0]")
+	p.keys("esc")
+	p.golden("list")
+	p.keys("/", "\u202e", "enter")
+	p.shows("� is not found.")
+}
+
+// A password is no more shown in its bytes than in words.
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	p.keys("enter", "/", "P", "A", "S", "S", " ", "enter", "enter")
+	p.shows("--show-secrets")
+	p.b.options.ShowSecrets = true
+	p.keys("esc", "enter")
+	p.shows("PASS test")
+}
+
+func TestSave(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	dir := t.TempDir()
+	save := func(name string) string {
+		t.Helper()
+		p.keys("s")
+		p.b.input = nil
+		p.b.Update(tea.PasteMsg{Content: filepath.Join(dir, name) + "\n"})
+		p.keys("enter")
+		return p.b.note
+	}
+	if got, want := save("one.pcapng"), "packets saved as"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	again := story(t, filepath.Join(dir, "one.pcapng"))
+	if len(again.Sessions) != 1 || len(again.Sessions[0].Transfers) != 4 || again.Verdict() != explain.Worked {
+		t.Errorf("the packets that were saved tell another story: %+v", again.Sessions)
+	}
+	if got, want := save("one.pcapng"), "exists"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := save("one.txt"), "Saved as"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "one.txt"))
+	if err != nil || !strings.Contains(string(text), "RETR robots.txt") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Stories that grow keep their place.
+func TestGrowing(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(story(t, files[1]), Options{Open: open})
+	p := &player{t, b}
+	p.keys("enter", "enter", "esc", "esc")
+	b.Update(storyMsg{story(t, files[1], files[0])})
+	p.keys("down", "enter")
+	b.Update(storyMsg{&explain.Story{}}) // and one that is empty harms nobody
+	p.frame()
+	p.keys("down", "enter", "esc", "esc")
+	p.shows("There is no FTP session")
+}
+
+// The languages have room for their keys.
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	for _, l := range words.Langs {
+		for _, name := range []string{"browse.keys.list", "browse.keys.ladder", "browse.keys.raw"} {
+			if w := columns.Width(words.Say(name).In(l)); w > 80 {
+				t.Errorf("%s in %v takes %d columns", name, l, w)
+			}
+		}
+	}
+}
+
+// drawn is a terminal that tells when something is on it.
+type drawn struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	want string
+	seen chan struct{}
+}
+
+func (d *drawn) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.text.Write(p)
+	if d.want != "" && strings.Contains(d.text.String(), d.want) {
+		d.want = ""
+		close(d.seen)
+	}
+	return len(p), nil
+}
+
+// The program runs on what is no terminal, takes news, and ends.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"key", "context"} {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		in, keys := io.Pipe()
+		defer keys.Close() //nolint:errcheck // a pipe in memory
+		out := &drawn{want: "127.0.0.1", seen: make(chan struct{})}
+		news := make(chan *explain.Story)
+		ended := make(chan error, 1)
+		var guard sync.Mutex
+		go func() {
+			ended <- run(ctx, &explain.Story{}, Options{In: in, Out: out, Live: news, Guard: &guard},
+				tea.WithWindowSize(90, 20), tea.WithEnvironment([]string{"TERM=xterm"}))
+		}()
+		news <- story(t, files[1])
+		<-out.seen
+		if way == "key" {
+			if _, err := io.WriteString(keys, "q"); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			stop()
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", way, err)
+		}
+	}
+}

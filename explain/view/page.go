@@ -1,0 +1,227 @@
+package view
+
+import (
+	"fmt"
+	"html"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath/explain"
+	"towpath/internal/columns"
+	"towpath/internal/ladder"
+)
+
+// A page stays such that a browser likes to open it.
+const (
+	mostDrawn = 50   // sessions with a ladder
+	mostLong  = 2000 // rungs of one
+	mostBars  = 500
+)
+
+// WriteHTML writes a page that needs nothing else: no network, no script.
+func (v *View) WriteHTML(w io.Writer) error {
+	type finding struct {
+		explain.Finding
+		Where string
+	}
+	type step struct{ Packet, Time, Speaker, Line, Says, Class string }
+	type transfer struct{ Mark, Verdict, Class, What, How, Way, Moved, Reply string }
+	type session struct {
+		ID                   int
+		Title, When, Verdict string
+		Class                string
+		Findings             []finding
+		Transfers            []transfer
+		Axis, Ladder         template.HTML
+		Steps                []step
+		Drawn                bool
+	}
+	var sessions []session
+	drawn := map[int]bool{}
+	byRank := slices.Clone(v.Told())
+	slices.SortStableFunc(byRank, func(a, b *explain.Session) int { return rank(a.Verdict) - rank(b.Verdict) })
+	for i, s := range byRank {
+		drawn[s.ID] = v.All || i < mostDrawn
+	}
+	for _, s := range v.Told() {
+		to := session{ID: s.ID, Title: v.Title(s), Verdict: mark(s.Verdict) + " " + v.say("view.verdict."+string(s.Verdict)), Class: string(s.Verdict), Drawn: drawn[s.ID]}
+		if !s.Started.IsZero() {
+			to.When = v.say("view.when", "start", s.Started.UTC().Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+		}
+		for _, f := range v.findings(s) {
+			f.Text, f.Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
+			to.Findings = append(to.Findings, finding{f, v.packets(f)})
+		}
+		if drawn[s.ID] {
+			for _, t := range s.Transfers {
+				to.Transfers = append(to.Transfers, transfer{mark(t.Verdict), v.say("view.verdict." + string(t.Verdict)), string(t.Verdict), v.what(t), v.how(t), way(t), v.moved(t), reply(t)})
+			}
+			to.Axis = v.axis(s)
+			d, _ := v.Ladder(s.ID)
+			if n := len(d.Rungs); n > mostLong && !v.All {
+				d.Rungs = append(d.Rungs[:mostLong], ladder.Rung{Kind: ladder.Note, Path: []int{0}, Text: v.say("view.left-out", "n", n-mostLong)})
+			}
+			to.Ladder = d.SVG()
+			for i, st := range s.Steps() {
+				if i == mostLong && !v.All {
+					break
+				}
+				line := step{Time: seconds(st.Time, s.Started), Line: columns.Shown(brief(st.Line)), Says: columns.Shown(st.Says.In(v.lang))}
+				if st.Packet != 0 {
+					line.Packet = fmt.Sprint(st.Packet)
+				}
+				if st.Speaker != "" {
+					line.Speaker = v.say(st.Speaker)
+				}
+				if st.Bad {
+					line.Class = "failed"
+				}
+				to.Steps = append(to.Steps, line)
+			}
+		}
+		sessions = append(sessions, to)
+	}
+	var captures strings.Builder
+	v.captures(&captures, 1<<20) // the page breaks its lines itself
+	return page.Execute(w, map[string]any{
+		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": v.Reasons(), "Captures": strings.TrimSpace(captures.String()),
+		"Sessions": sessions, "Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers, "Rows": v.rows,
+	})
+}
+
+// rows are those of the table of sessions, without its marks.
+func (v *View) rows() [][]string {
+	var all [][]string
+	for _, s := range v.Told() {
+		all = append(all, append([]string{string(s.Verdict), v.say("view.verdict." + string(s.Verdict))}, v.row(s)[1:]...))
+	}
+	return all
+}
+
+// The measures of the axis, in pixels.
+const (
+	axisWidth = 720
+	barHeight = 22
+	nameWidth = 260
+)
+
+// axis draws the transfers of a session on an axis of time: from the
+// announcement, a thin line, to the connection, a bar, and its last reply.
+func (v *View) axis(s *explain.Session) template.HTML {
+	from, to := s.Started, s.Ended
+	if !to.After(from) || len(s.Transfers) == 0 {
+		return ""
+	}
+	x := func(at time.Time) int {
+		return nameWidth + int(float64(axisWidth)*float64(at.Sub(from))/float64(to.Sub(from)))
+	}
+	transfers := s.Transfers[:min(len(s.Transfers), mostBars)]
+	height := barHeight*len(transfers) + 34
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="ladder axis" viewBox="0 0 %d %d" width="%d" height="%d">`+"\n", nameWidth+axisWidth+20, height, nameWidth+axisWidth+20, height)
+	for i := range 5 {
+		at := from.Add(to.Sub(from) * time.Duration(i) / 4)
+		anchor := "middle"
+		if i == 4 {
+			anchor = "end"
+		}
+		fmt.Fprintf(&b, `<path class="life" d="M%d 0V%d"/><text class="mark" x="%d" y="%d" text-anchor="%s">%s s</text>`+"\n", x(at), height-22, x(at), height-6, anchor, seconds(at, from))
+	}
+	for i, t := range transfers {
+		y := barHeight*i + 6
+		fmt.Fprintf(&b, `<text x="4" y="%d">%s %s</text>`+"\n", y+11, mark(t.Verdict), html.EscapeString(strings.TrimRight(columns.Fit(v.what(t), min(columns.Width(v.what(t)), 34)), " ")))
+		var points []time.Time // all that is known of when it was
+		for _, m := range []explain.Mark{t.Announcement, t.Asked} {
+			if m.Packet != 0 {
+				points = append(points, m.Time)
+			}
+		}
+		if t.CommandAt >= 0 && t.CommandAt < len(s.Commands) && s.Commands[t.CommandAt].Replied.Packet != 0 {
+			points = append(points, s.Commands[t.CommandAt].Replied.Time)
+		}
+		var first, last time.Time
+		if c := t.Connection; c != nil {
+			first, last = connected(c)
+			points = append(points, first, last)
+		}
+		if len(points) == 0 {
+			continue
+		}
+		slices.SortFunc(points, time.Time.Compare)
+		fmt.Fprintf(&b, `<path class="wait %s" d="M%d %dH%d"/>`+"\n", t.Verdict, x(points[0]), y+7, max(x(points[len(points)-1]), x(points[0])+2))
+		if !first.IsZero() {
+			fmt.Fprintf(&b, `<rect class="bar %s" x="%d" y="%d" width="%d" height="12" rx="2"><title>%s</title></rect>`+"\n", t.Verdict, x(first), y+1, max(x(last)-x(first), 3), html.EscapeString(way(t)+"; "+v.moved(t)+"; "+reply(t)))
+		}
+	}
+	b.WriteString("</svg>\n")
+	return template.HTML(b.String()) // ours, its words escaped
+}
+
+// connected says from when to when a connection was seen.
+func connected(c *explain.Connection) (first, last time.Time) {
+	marks := append(slices.Clone(c.SYN), c.SYNACK, c.ACK, c.First, c.Last)
+	for _, e := range c.Ends {
+		marks = append(marks, e.Mark)
+	}
+	for _, m := range marks {
+		if m.Packet == 0 {
+			continue
+		}
+		if first.IsZero() || m.Time.Before(first) {
+			first = m.Time
+		}
+		if m.Time.After(last) {
+			last = m.Time
+		}
+	}
+	return first, last
+}
+
+var page = template.Must(template.New("explain").Parse(`<!doctype html>
+<html lang="{{.Lang}}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{{call .Say "view.title"}}</title>
+<style>
+body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2933; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e7eb; vertical-align: top; overflow-wrap: anywhere; }
+table.steps { font-size: .9rem; } td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+.worked { color: #1b6e3c; } .failed { color: #b3261e; font-weight: 600; } .unknown, .not-captured { color: #8a5a00; }
+.verdict { font-weight: 600; font-size: 1.1rem; } .quiet { color: #5b6770; white-space: pre-line; } code { font-size: .9rem; }
+section { border-top: 2px solid #cbd2d9; margin-top: 2rem; } h2 { font-size: 1.15rem; margin-bottom: 0; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+.finding { border-left: 4px solid #cbd2d9; padding: .1rem 0 .1rem .8rem; margin: .6rem 0; } .finding.error { border-color: #b3261e; } .finding.warning { border-color: #d08700; }
+.finding p { margin: .1rem 0; } figure { margin: .5rem 0; overflow-x: auto; }
+svg .bar { fill: #9aa5b1; } svg .bar.worked { fill: #2f8f57; } svg .bar.failed { fill: #b3261e; } svg path.wait { stroke: #9aa5b1; stroke-width: 2; } svg path.wait.failed { stroke: #b3261e; }
+summary { cursor: pointer; margin: .6rem 0; }
+{{.Style}}</style>
+{{.Markers}}<h1>{{call .Say "view.title"}}</h1>
+<p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
+{{range .Reasons}}<p class="failed">✗ {{.Text}}</p>
+{{end}}<p class="quiet">{{.Captures}}</p>
+{{if gt (len .Sessions) 1}}<table>
+<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.commands"}}<th class="number">{{call .Say "view.head.transfers"}}
+{{range call .Rows}}<tr><td class="{{index . 0}}">{{index . 1}}<td class="number"><a href="#session{{index . 2}}">{{index . 2}}</a><td>{{index . 3}}<td>{{index . 4}}<td>{{index . 5}}<td class="number">{{index . 6}}<td class="number">{{index . 7}}
+{{end}}</table>
+{{end}}{{range .Sessions}}<section id="session{{.ID}}">
+<h2>{{.Title}}</h2>
+<p><span class="{{.Class}}">{{.Verdict}}</span>{{with .When}} <span class="quiet">{{.}}</span>{{end}}</p>
+{{with .Findings}}<h3>{{call $.Say "view.findings"}}</h3>
+{{range .}}<div class="finding {{.Severity}}"><p><code>{{.ID}}</code> {{.Text}} <span class="quiet">{{.Where}}</span></p>{{with .Advice}}<p>→ {{.}}</p>{{end}}</div>
+{{end}}{{end}}{{if .Drawn}}{{with .Transfers}}<h3>{{call $.Say "view.transfers"}}</h3>
+<table>{{range .}}<tr><td class="{{.Class}}" title="{{.Verdict}}">{{.Mark}}<td>{{.What}}<td>{{.How}}<td>{{.Way}}<td>{{.Moved}}<td>{{.Reply}}
+{{end}}</table>
+{{end}}{{with .Axis}}<h3>{{call $.Say "view.axis"}}</h3>
+<figure>{{.}}</figure>
+{{end}}<h3>{{call $.Say "view.ladder"}}</h3>
+<figure>{{.Ladder}}</figure>
+<details><summary>{{call $.Say "view.steps"}}</summary>
+<table class="steps">{{range .Steps}}<tr class="{{.Class}}"><td class="number">{{.Packet}}<td class="number">{{.Time}}<td>{{.Speaker}}<td>{{with .Line}}<code>{{.}}</code><br>{{end}}{{.Says}}
+{{end}}</table></details>
+{{end}}</section>
+{{end}}<p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
+</html>
+`))

@@ -1,0 +1,335 @@
+// Package view shows the story of captured sessions: as text, as a ladder, as a
+// page, as JSON, and as a diagram for a ticket.
+//
+// It draws from what package explain has found, and finds nothing itself. All
+// that came out of a capture may be hostile, and is made harmless here.
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"towpath/explain"
+	"towpath/internal/columns"
+	"towpath/internal/words"
+)
+
+// View is a story in a language.
+type View struct {
+	// All shows what is left out else: the steps of every session, and all of
+	// them.
+	All bool
+
+	story *explain.Story
+	lang  words.Lang
+}
+
+// New makes the view of a story.
+func New(s *explain.Story, l words.Lang) *View {
+	return &View{story: s.In(l), lang: l}
+}
+
+// Story is what is viewed, in the language of the view.
+func (v *View) Story() *explain.Story { return v.story }
+
+// Only is the same view of some of the sessions.
+func (v *View) Only(ids ...int) *View {
+	some, c := *v.story, *v
+	some.Sessions = nil
+	for _, id := range ids {
+		for _, s := range v.Sides(id) {
+			if !slices.Contains(some.Sessions, s) {
+				some.Sessions = append(some.Sessions, s)
+			}
+		}
+	}
+	c.story = &some
+	return &c
+}
+
+// Sides are a session and, if it was captured on two sides, that of the other.
+func (v *View) Sides(id int) []*explain.Session {
+	s := v.Session(id)
+	if s == nil {
+		return nil
+	}
+	near, far, _ := v.pair(s)
+	if far == nil {
+		return []*explain.Session{near}
+	}
+	return []*explain.Session{near, far}
+}
+
+// Terms is what a session can be found by.
+func (v *View) Terms(s *explain.Session) string {
+	all := []string{s.User, s.Client.String(), s.Server.String(), string(s.Verdict)}
+	for _, t := range s.Transfers {
+		all = append(all, t.Verb, t.Path, t.AnnouncedBy, string(t.Verdict))
+	}
+	for _, f := range s.Findings {
+		all = append(all, f.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+// Session returns the session with that ID, nil if there is none.
+func (v *View) Session(id int) *explain.Session {
+	i := slices.IndexFunc(v.story.Sessions, func(s *explain.Session) bool { return s.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return v.story.Sessions[i]
+}
+
+// Told are the sessions that are told on their own: of a pair, that of the
+// client's side.
+func (v *View) Told() []*explain.Session {
+	var all []*explain.Session
+	for _, s := range v.story.Sessions {
+		if near, _, _ := v.pair(s); near.ID == s.ID {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// pair returns a session as it was seen on the client's side and on the
+// server's, and what was between them. Far is nil if only one side was captured.
+func (v *View) pair(s *explain.Session) (near, far *explain.Session, between *explain.Translation) {
+	twin := v.Session(s.Twin)
+	if s.Twin == 0 || twin == nil {
+		return s, nil, nil
+	}
+	near, far = s, twin
+	if near.Capture > far.Capture || near.Capture == far.Capture && near.ID > far.ID {
+		near, far = far, near
+	}
+	for i := range v.story.Translations {
+		t := &v.story.Translations[i]
+		if len(t.Sessions) == 2 && slices.Contains(t.Sessions, s.ID) && slices.Contains(t.Sessions, twin.ID) {
+			if t.Sessions[0] == far.ID {
+				near, far = far, near
+			}
+			return near, far, t
+		}
+	}
+	return near, far, nil
+}
+
+// WriteJSON writes the story as one object; docs/explain.schema.json says what
+// is in it.
+func (v *View) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v.story)
+}
+
+func (v *View) say(name string, args ...any) string { return words.Say(name, args...).In(v.lang) }
+
+// counted says a number of things, as English wants it.
+func (v *View) counted(name string, n int) string {
+	number := ".many"
+	if n == 1 {
+		number = ".one"
+	}
+	return v.say(name+number, "n", n)
+}
+
+// verdicts in the order in which they are told.
+var verdicts = []explain.Verdict{explain.Worked, explain.Failed, explain.NotCaptured, explain.Unknown}
+
+// mark is a sign for a verdict.
+func mark(d explain.Verdict) string {
+	switch d {
+	case explain.Worked:
+		return "✓"
+	case explain.Failed:
+		return "✗"
+	case explain.NotCaptured:
+		return "·"
+	}
+	return "?"
+}
+
+// Verdict is all in one sentence.
+func (v *View) Verdict() string {
+	sessions := v.Told()
+	if len(sessions) == 0 {
+		return v.say("view.none")
+	}
+	count := map[explain.Verdict]int{}
+	transfers := 0
+	for _, s := range sessions {
+		transfers += len(s.Transfers)
+		for _, t := range s.Transfers {
+			count[t.Verdict]++
+		}
+	}
+	if transfers == 0 {
+		for _, s := range sessions {
+			count[s.Verdict]++
+		}
+	}
+	var parts []string
+	for _, d := range verdicts {
+		if n := count[d]; n > 0 {
+			parts = append(parts, v.say("view.count."+string(d), "n", n))
+		}
+	}
+	if n := lone(sessions); n > 0 && transfers > 0 {
+		parts = append(parts, v.counted("view.lone", n))
+	}
+	list := strings.Join(parts, v.say("list.comma"))
+	if transfers == 0 {
+		return v.say("view.verdict.sessions", "sessions", v.counted("view.sessions", len(sessions)), "list", list)
+	}
+	return v.say("view.verdict", "sessions", v.counted("view.sessions", len(sessions)), "transfers", v.counted("view.transfers", transfers), "list", list)
+}
+
+// lone counts sessions that failed although no transfer of theirs did: nobody was
+// let in, say.
+func lone(sessions []*explain.Session) int {
+	n := 0
+	for _, s := range sessions {
+		if s.Verdict == explain.Failed && !slices.ContainsFunc(s.Transfers, func(t *explain.Transfer) bool { return t.Verdict == explain.Failed }) {
+			n++
+		}
+	}
+	return n
+}
+
+// Reasons are the findings that say why something failed, each once, most
+// frequent first.
+func (v *View) Reasons() []explain.Finding {
+	var all []explain.Finding
+	times := map[string]int{}
+	for _, s := range v.Told() {
+		for _, f := range v.findings(s) {
+			if f.Severity != explain.Error {
+				continue
+			}
+			if times[f.ID]++; times[f.ID] == 1 {
+				all = append(all, f)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b explain.Finding) int { return times[b.ID] - times[a.ID] })
+	return all
+}
+
+// Works says whether nothing failed.
+func (v *View) Works() bool {
+	return !slices.ContainsFunc(v.story.Sessions, func(s *explain.Session) bool { return s.Verdict == explain.Failed })
+}
+
+// findings are those of a session on both sides, errors first.
+func (v *View) findings(s *explain.Session) []explain.Finding {
+	all := slices.Clone(s.Findings)
+	if _, far, _ := v.pair(s); far != nil && far.ID != s.ID {
+		for _, f := range far.Findings {
+			if !slices.ContainsFunc(all, func(g explain.Finding) bool { return g.ID == f.ID }) {
+				all = append(all, f)
+			}
+		}
+	}
+	rank := map[explain.Severity]int{explain.Error: 0, explain.Warning: 1, explain.Note: 2}
+	slices.SortStableFunc(all, func(a, b explain.Finding) int { return rank[a.Severity] - rank[b.Severity] })
+	return all
+}
+
+// packets says where the evidence of a finding is.
+func (v *View) packets(f explain.Finding) string {
+	const most = 8
+	if len(f.Packets) == 0 {
+		return ""
+	}
+	var all []string
+	for _, p := range f.Packets[:min(len(f.Packets), most)] {
+		all = append(all, fmt.Sprint(p))
+	}
+	if len(f.Packets) > most {
+		all = append(all, "…")
+	}
+	name := "view.packet"
+	if len(f.Packets) > 1 {
+		name = "view.packets"
+	}
+	return v.say(name, "list", strings.Join(all, ", "))
+}
+
+// who is the client of a session, for people.
+func who(s *explain.Session) string { return cmp.Or(columns.Shown(s.User), "-") }
+
+// what a transfer moves.
+func (v *View) what(t *explain.Transfer) string {
+	return cmp.Or(strings.TrimSpace(columns.Shown(t.Verb+" "+t.Path)), v.say("view.no-command"))
+}
+
+// how a transfer came about: "passive, EPSV".
+func (v *View) how(t *explain.Transfer) string {
+	if t.Mode == "" {
+		return ""
+	}
+	text := v.say("view.mode." + t.Mode)
+	if t.AnnouncedBy != "" {
+		text += " " + columns.Shown(t.AnnouncedBy)
+	}
+	if t.Sum != "" {
+		text += " (" + t.Sum + ")"
+	}
+	return text
+}
+
+// way is who connected to whom, or should have.
+func way(t *explain.Transfer) string {
+	switch {
+	case t.From.IsValid() && t.To.IsValid():
+		return fmt.Sprintf("%v → %v", t.From, t.To)
+	case t.Announced.IsValid():
+		return fmt.Sprintf("→ %v", t.Announced)
+	}
+	return ""
+}
+
+// moved is how much a transfer moved, and how fast.
+func (v *View) moved(t *explain.Transfer) string {
+	if t.Connection == nil {
+		return ""
+	}
+	text := v.say("view.bytes", "n", humanize.Comma(t.Bytes))
+	if r := t.Rate(); r > 0 {
+		text += fmt.Sprintf(", %s/s", humanize.Bytes(uint64(r)))
+	}
+	if !t.Complete && t.Bytes > 0 && !t.Protected {
+		text += v.say("view.incomplete")
+	}
+	return text
+}
+
+// reply is how it ended: the code and the first line.
+func reply(t *explain.Transfer) string {
+	if t.Code == 0 {
+		return ""
+	}
+	first, _, more := strings.Cut(t.Reply, "\n")
+	if more {
+		first += " …"
+	}
+	return columns.Shown(strings.TrimSpace(fmt.Sprintf("%d %s", t.Code, strings.TrimPrefix(first, fmt.Sprint(t.Code)+" "))))
+}
+
+// seconds since a time, as a ladder has it in its margin.
+func seconds(at, start time.Time) string {
+	if at.IsZero() || start.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%.3f", at.Sub(start).Seconds())
+}

@@ -1,0 +1,137 @@
+package words
+
+// views are what stands around a story when it is shown: heads, counts, labels.
+var views = map[string]message{
+	"view.none": {
+		"There is no FTP session in the capture.",
+		"抓包中没有 FTP 会话。",
+		"擷取檔中沒有 FTP 工作階段。",
+		"キャプチャに FTP セッションはありません。",
+	},
+	"view.verdict":          {"{sessions}, {transfers}: {list}.", "{sessions}，{transfers}：{list}。", "{sessions}，{transfers}：{list}。", "{sessions}、{transfers}：{list}。"},
+	"view.verdict.sessions": {"{sessions} without a transfer: {list}.", "{sessions}，没有传输：{list}。", "{sessions}，沒有傳輸：{list}。", "{sessions}、転送なし：{list}。"},
+	"view.sessions.one":     {"{n} session", "{n} 个会话", "{n} 個工作階段", "{n} セッション"},
+	"view.sessions.many":    {"{n} sessions", "{n} 个会话", "{n} 個工作階段", "{n} セッション"},
+	"view.transfers.one":    {"{n} transfer", "{n} 次传输", "{n} 次傳輸", "転送 {n} 件"},
+	"view.transfers.many":   {"{n} transfers", "{n} 次传输", "{n} 次傳輸", "転送 {n} 件"},
+
+	"view.lone.one":  {"{n} session failed", "{n} 个会话失败", "{n} 個工作階段失敗", "失敗したセッション {n}"},
+	"view.lone.many": {"{n} sessions failed", "{n} 个会话失败", "{n} 個工作階段失敗", "失敗したセッション {n}"},
+
+	"view.count.worked":       {"{n} worked", "{n} 成功", "{n} 成功", "成功 {n}"},
+	"view.count.failed":       {"{n} failed", "{n} 失败", "{n} 失敗", "失敗 {n}"},
+	"view.count.not-captured": {"{n} not in the capture", "{n} 不在抓包中", "{n} 不在擷取檔中", "キャプチャ外 {n}"},
+	"view.count.unknown":      {"{n} cannot be told", "{n} 无法判断", "{n} 無法判斷", "判断不能 {n}"},
+	"view.count.packets.one":  {"{n} packet", "{n} 个包", "{n} 個封包", "{n} パケット"},
+	"view.count.packets.many": {"{n} packets", "{n} 个包", "{n} 個封包", "{n} パケット"},
+
+	"view.verdict.worked":       {"worked", "成功", "成功", "成功"},
+	"view.verdict.failed":       {"failed", "失败", "失敗", "失敗"},
+	"view.verdict.not-captured": {"not in the capture", "不在抓包中", "不在擷取檔中", "キャプチャ外"},
+	"view.verdict.unknown":      {"cannot be told", "无法判断", "無法判斷", "判断不能"},
+
+	"view.capture": {"{file}: {packets}, {link}", "{file}：{packets}，{link}", "{file}：{packets}，{link}", "{file}：{packets}、{link}"},
+	"view.ahead":   {"; its clock is {by} ahead of the first", "；时钟比第一个文件快 {by}", "；時鐘比第一個檔案快 {by}", "。時計は最初のファイルより {by} 進んでいます"},
+	"view.session": {"Session {id}: {user}, {client} → {server}", "会话 {id}：{user}，{client} → {server}", "工作階段 {id}：{user}，{client} → {server}", "セッション {id}：{user}、{client} → {server}"},
+	"view.when":    {"{start} UTC, {took}", "{start} UTC，历时 {took}", "{start} UTC，歷時 {took}", "{start} UTC、所要 {took}"},
+	"view.through.snat": {
+		", through source NAT; its other side is session {id}",
+		"，经过源 NAT；另一侧是会话 {id}",
+		"，經過來源 NAT；另一側是工作階段 {id}",
+		"、送信元 NAT を経由。反対側はセッション {id}",
+	},
+	"view.through.dnat": {
+		", through destination NAT; its other side is session {id}",
+		"，经过目的 NAT；另一侧是会话 {id}",
+		"，經過目的 NAT；另一側是工作階段 {id}",
+		"、宛先 NAT を経由。反対側はセッション {id}",
+	},
+	"view.seen-twice": {"; seen from the other side as session {id}", "；另一侧所见为会话 {id}", "；另一側所見為工作階段 {id}", "。反対側からはセッション {id}"},
+	"view.more.one": {
+		"{n} more session is not shown step by step; --all shows it, --host, --user and the like choose.",
+		"另有 {n} 个会话未逐步显示；--all 显示全部，--host、--user 等可以筛选。",
+		"另有 {n} 個工作階段未逐步顯示；--all 顯示全部，--host、--user 等可以篩選。",
+		"ほかの {n} セッションは手順を省略しました。--all ですべて表示し、--host や --user などで選べます。",
+	},
+	"view.more.many": {
+		"{n} more sessions are not shown step by step; --all shows them, --host, --user and the like choose.",
+		"另有 {n} 个会话未逐步显示；--all 显示全部，--host、--user 等可以筛选。",
+		"另有 {n} 個工作階段未逐步顯示；--all 顯示全部，--host、--user 等可以篩選。",
+		"ほかの {n} セッションは手順を省略しました。--all ですべて表示し、--host や --user などで選べます。",
+	},
+	"view.left-out": {"… {n} left out; --all shows all", "… 省略 {n} 项；--all 显示全部", "… 省略 {n} 項；--all 顯示全部", "… {n} 件省略。--all ですべて表示"},
+
+	"view.more-lines": {"… {n} more lines", "… 另有 {n} 行", "… 另有 {n} 行", "… ほか {n} 行"},
+	"view.no-command": {"no transfer command", "没有传输命令", "沒有傳輸命令", "転送コマンドなし"},
+
+	"view.packet":       {"(packet {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
+	"view.packets":      {"(packets {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
+	"view.mode.active":  {"active", "主动", "主動", "アクティブ"},
+	"view.mode.passive": {"passive", "被动", "被動", "パッシブ"},
+	"view.bytes":        {"{n} bytes", "{n} 字节", "{n} 位元組", "{n} バイト"},
+	"view.incomplete":   {", not all in the capture", "，抓包中不完整", "，擷取檔中不完整", "、キャプチャでは不完全"},
+	"view.inferred":     {" (tied to this session by inference)", "（推断属于此会话）", "（推斷屬於此工作階段）", "（このセッションのものと推定）"},
+	"view.extracted":    {" → {file}", " → {file}", " → {file}", " → {file}"},
+
+	"view.head.user":      {"USER", "用户", "使用者", "ユーザー"},
+	"view.head.client":    {"CLIENT", "客户端", "用戶端", "クライアント"},
+	"view.head.server":    {"SERVER", "服务器", "伺服器", "サーバー"},
+	"view.head.commands":  {"COMMANDS", "命令", "命令", "コマンド"},
+	"view.head.transfers": {"TRANSFERS", "传输", "傳輸", "転送"},
+	"view.head.verdict":   {"VERDICT", "结论", "結論", "判定"},
+
+	"view.between":   {"between", "途中", "途中", "途中"},
+	"view.inside":    {"NAT inside", "NAT 内侧", "NAT 內側", "NAT 内側"},
+	"view.outside":   {"NAT outside", "NAT 外侧", "NAT 外側", "NAT 外側"},
+	"view.connected": {"connects from {from} to {to}", "连接：{from} → {to}", "連線：{from} → {to}", "{from} から {to} への接続"},
+	"view.closed":    {"closed", "关闭", "關閉", "切断"},
+
+	"view.title":     {"The story in the packets", "数据包里的故事", "封包裡的故事", "パケットが語るもの"},
+	"view.findings":  {"Findings", "发现", "發現", "分かったこと"},
+	"view.ladder":    {"Who said what", "谁说了什么", "誰說了什麼", "やりとり"},
+	"view.axis":      {"Transfers in time", "传输时间轴", "傳輸時間軸", "転送の時間軸"},
+	"view.steps":     {"Step by step", "逐步说明", "逐步說明", "手順ごとの説明"},
+	"view.captures":  {"Captures", "抓包文件", "擷取檔", "キャプチャ"},
+	"view.sessions":  {"Sessions", "会话", "工作階段", "セッション"},
+	"view.transfers": {"Transfers", "传输", "傳輸", "転送"},
+
+	// The browser, whose keys stand in its last line.
+	"browse.keys.list": {
+		"↑↓ move  Enter ladder  Space choose  a all  f filter  / search  s save  q quit",
+		"↑↓ 移动  Enter 梯形图  空格 选择  a 全选  f 筛选  / 查找  s 保存  q 退出",
+		"↑↓ 移動  Enter 梯形圖  空白鍵 選取  a 全選  f 篩選  / 尋找  s 儲存  q 離開",
+		"↑↓ 移動  Enter ラダー  Space 選択  a すべて  f 絞り込み  / 検索  s 保存  q 終了",
+	},
+	"browse.keys.ladder": {
+		"↑↓ move  Enter packets  Esc back  / search  n next  s save  q quit",
+		"↑↓ 移动  Enter 数据包  Esc 返回  / 查找  n 下一个  s 保存  q 退出",
+		"↑↓ 移動  Enter 封包  Esc 返回  / 尋找  n 下一個  s 儲存  q 離開",
+		"↑↓ 移動  Enter パケット  Esc 戻る  / 検索  n 次へ  s 保存  q 終了",
+	},
+	"browse.keys.raw": {
+		"↑↓ move  Esc back  / search  n next  s save  q quit",
+		"↑↓ 移动  Esc 返回  / 查找  n 下一个  s 保存  q 退出",
+		"↑↓ 移動  Esc 返回  / 尋找  n 下一個  s 儲存  q 離開",
+		"↑↓ 移動  Esc 戻る  / 検索  n 次へ  s 保存  q 終了",
+	},
+	"browse.ask.filter": {"Show sessions with:", "显示包含以下内容的会话：", "顯示包含以下內容的工作階段：", "次を含むセッションを表示："},
+	"browse.ask.search": {"Search:", "查找：", "尋找：", "検索："},
+	"browse.ask.save": {
+		"Save as (.pcapng: packets, else text):",
+		"另存为（.pcapng 保存数据包，否则保存文本）：",
+		"另存為（.pcapng 儲存封包，否則儲存文字）：",
+		"保存先（.pcapng ならパケット、ほかはテキスト）：",
+	},
+	"browse.filtered":      {"[{text}: {n}]", "[{text}：{n}]", "[{text}：{n}]", "[{text}：{n}]"},
+	"browse.not-found":     {"{text} is not found.", "找不到 {text}。", "找不到 {text}。", "{text} は見つかりません。"},
+	"browse.saved":         {"Saved as {file}.", "已保存为 {file}。", "已儲存為 {file}。", "{file} に保存しました。"},
+	"browse.saved.packets": {"{n} packets saved as {file}.", "已将 {n} 个包保存为 {file}。", "已將 {n} 個封包儲存為 {file}。", "{n} パケットを {file} に保存しました。"},
+	"browse.no-packet":     {"No packet of the capture stands for this.", "抓包中没有对应的包。", "擷取檔中沒有對應的封包。", "これに当たるパケットはキャプチャにありません。"},
+	"browse.hidden": {
+		"A password is in the packet; --show-secrets shows it.",
+		"数据包中含有密码；--show-secrets 可显示。",
+		"封包中含有密碼；--show-secrets 可顯示。",
+		"パケットにパスワードが含まれています。--show-secrets で表示できます。",
+	},
+	"browse.gone": {"The packets cannot be read again.", "无法再次读取数据包。", "無法再次讀取封包。", "パケットを読み直せません。"},
+}
