@@ -200,6 +200,6 @@ func transfer(s *session, l line) func() error {
 
 // sentence makes a reply of an error.
 func sentence(err error) string {
-	t := err.Error()
+	t := plainError(err)
 	return strings.ToUpper(t[:1]) + t[1:] + "."
 }

@@ -21,7 +21,7 @@ func (s *session) begin() error {
 	}
 	if err != nil {
 		s.log(slog.LevelWarn, "no server", "err", err)
-		s.send(ftp.NewReply(421, "No server can be reached: "+err.Error()+".").AppendTo(nil))
+		s.send(ftp.NewReply(421, "No server can be reached: "+plainError(err)+".").AppendTo(nil))
 		return err
 	}
 	s.mu.Lock()
@@ -315,7 +315,7 @@ func (s *session) settleOn(l line) error {
 	defer s.mu.Unlock()
 	if err != nil {
 		s.log(slog.LevelWarn, "no server", "err", err)
-		s.say(ftp.NewReply(421, "No server can be reached: "+err.Error()+"."), true)
+		s.say(ftp.NewReply(421, "No server can be reached: "+plainError(err)+"."), true)
 		return err
 	}
 	if l.command.Verb == "USER" && s.visitor.Host != "" {

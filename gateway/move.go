@@ -42,13 +42,20 @@ func (p *passage) move(client, server *net.TCPConn) error {
 	if p.up {
 		from, to = c, s
 	}
-	if err := p.pump(to, from); err != nil {
+	err = p.pump(to, from)
+	switch {
+	case errors.Is(err, records.ErrNoCloseNotify) && to.tls != nil:
+		// Cut, or said by one who says no farewell: the other end hears it as
+		// it was, and judges.
+		return to.beneath.CloseWrite()
+	case errors.Is(err, records.ErrNoCloseNotify) && !p.up:
+		// The server says on the control connection whether it was all.
+	case err != nil:
 		return err
 	}
-	// The end goes on as it came, and the one who sent it first.
-	if err := to.end(); err != nil {
-		return fmt.Errorf("the end of the data did not arrive: %w", err)
-	}
+	// The one who has it all may have left by now, without waiting for the end:
+	// curl does, when the file is empty.
+	_ = to.end()
 	_ = from.end()
 	to.drain(time.Now().Add(p.s.set.DataTimeout))
 	return nil
@@ -172,9 +179,6 @@ func (s *stream) copyTo(to *stream, n int64) (int64, error) {
 			if werr != nil {
 				return moved, werr
 			}
-		}
-		if errors.Is(err, records.ErrNoCloseNotify) {
-			err = io.EOF // many clients and some servers say none; RFC 4217 12.1 lets them
 		}
 		if err != nil {
 			return moved, err

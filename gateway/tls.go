@@ -202,12 +202,12 @@ func (s *session) passTLS(l line) func() error {
 		s.deny(refuse(13, 503, "AUTH comes alone: nothing may be sent ahead of it or behind it."))
 		return nil
 	}
-	agreed := make(chan bool, 1)
+	refused := make(chan struct{})
 	o := s.forward(l)
 	o.then = func(x dialogue.Exchange, raw []byte) {
 		s.send(raw)
 		if x.Reply.Code != 234 && x.Reply.Code != 235 {
-			agreed <- false
+			close(refused)
 			return
 		}
 		s.drop()
@@ -216,16 +216,15 @@ func (s *session) passTLS(l line) func() error {
 		s.rec.Blind = "the client speaks TLS with the server itself; addresses are not repaired"
 		s.rec.Advice = "terminate TLS at the gateway, or give the server a public address and a range of ports that is forwarded"
 		s.log(slog.LevelWarn, "session goes blind", "why", s.rec.Blind, "advice", s.rec.Advice)
-		agreed <- true
 	}
 	return func() error {
 		select {
-		case yes := <-agreed:
-			if yes {
+		case <-refused:
+			return nil
+		case <-s.relayed: // what the server says is read no more
+			if s.blind {
 				return s.blindly()
 			}
-			return nil
-		case <-s.relayed:
 			return nil
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
@@ -235,7 +234,6 @@ func (s *session) passTLS(l line) func() error {
 
 // blindly relays bytes that cannot be read.
 func (s *session) blindly() error {
-	<-s.relayed // the reader of the replies has stopped
 	_ = s.client.tcp.SetDeadline(time.Time{})
 	_ = s.server.tcp.SetDeadline(time.Time{})
 	both := make(chan error, 2)
