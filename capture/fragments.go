@@ -8,6 +8,10 @@ const (
 	maxDatagrams     = 256
 	maxFragmentBytes = 8 << 20
 	fragmentLife     = 30 * time.Second // RFC 791 would wait 15, Linux does 30
+	// maxHoles is how many pieces of a datagram may lie apart. Networks cut
+	// into a few dozen, in order or in reverse; who sends thousands with holes
+	// between them wants us to sort.
+	maxHoles = 256
 	// A copy of a fragment is captured soon after it. Until this many packets
 	// later, fragments of a datagram that is whole are taken for copies, and
 	// not for a new datagram by the same number: there are only 65536.
@@ -64,6 +68,9 @@ func (d *decoder) fragment(b []byte, missing int, proto uint8, id uint32, at int
 		f.add(g)
 	}
 	if g.done != 0 || !f.put(g, b, at, more) {
+		if len(g.ranges) > maxHoles {
+			f.forget(g)
+		}
 		return waiting
 	}
 	g.done = d.packet

@@ -419,6 +419,22 @@ func TestLimits(t *testing.T) {
 			t.Errorf("notes %v", notes)
 		}
 	})
+	t.Run("tiny fragments", func(t *testing.T) {
+		t.Parallel()
+		w := &wire{wrap: plain}
+		c := session(w, "220 hello\r\n")
+		tiny := c.segment(server, ack, strings.Repeat("z", 60000)).fragments(8)
+		for i := range tiny {
+			if i%2 == 0 {
+				w.add(tiny[i])
+			}
+		}
+		w.number()
+		_, tr := hear(t, w.packets, capture.Options{})
+		if n := tr.Stats().Fragments; n < 10 || n > 20 {
+			t.Errorf("%d datagrams not whole", n)
+		}
+	})
 	t.Run("not wanted", func(t *testing.T) {
 		t.Parallel()
 		w := &wire{wrap: plain}
