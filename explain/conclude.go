@@ -492,12 +492,15 @@ func (t *talk) observe() {
 		}
 		t.found(nil, -1, o.name, how, packets, o.args...)
 	}
+	if t.full {
+		t.found(nil, -1, "too-long", Note, []int{t.Commands[len(t.Commands)-1].Replied.Packet}, "count", len(t.Commands))
+	}
 	for _, d := range t.refusals {
 		if c := t.Commands[d.transfer.AnnouncedAt]; d.problem != nil && !slices.Contains(t.shown, d) {
 			t.found(nil, -1, "bad-announcement", Warning, []int{c.Packet, c.Replied.Packet}, "verb", c.Verb)
 		}
 	}
-	if at := t.refusedLogins(); len(at) > 0 && t.tracker.State().Login != dialogue.LoggedIn {
+	if at := t.refusedLogins(); len(at) > 0 && !t.loggedIn() {
 		t.found(nil, -1, "login-refused", Error, at, "user", t.User)
 	}
 	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {

@@ -16,20 +16,21 @@ import (
 // connection.
 type talk struct {
 	*Session
-	tracker dialogue.Tracker
-	lines   [2]lines // of client and server
-	tls     [2]records
-	opts    *Options
-	events  events
+	// follower is what only following needs; it is nil when the session has
+	// ended.
+	*follower
+	opts   *Options
+	events events
 	// at is where the dialogue stands.
 	at Mark
 
-	hidden  bool    // the control connection is under TLS
-	asking  int     // transfer commands whose turn has not come
-	numbers []int32 // index in Commands by the number of the tracker, less one
-	seen    int     // number of the transfer command told last
-	secret  string  // the password, to be hidden where a reply repeats it
-	odd     []oddity
+	hidden bool   // the control connection is under TLS
+	asking int    // transfer commands whose turn has not come
+	full   bool   // there are more commands than are told
+	in     bool   // it has ended logged in
+	seen   int    // number of the transfer command told last
+	secret string // the password, to be hidden where a reply repeats it
+	odd    []oddity
 
 	link     *link
 	turned   bool    // the capture took the ends for each other
@@ -41,6 +42,28 @@ type talk struct {
 	shown    []*deal // those of Session.Transfers, one by one
 	strays   *talk   // what answered the client in place of the server
 	suspects []*link // connections between the same hosts that nobody claims
+}
+
+// follower keeps how far a dialogue has come.
+type follower struct {
+	tracker dialogue.Tracker
+	lines   [2]lines // of client and server
+	tls     [2]records
+	numbers []int32 // index in Commands by the number of the tracker, less one
+}
+
+// reset makes f ready for another session. Its buffers stay.
+func (f *follower) reset() {
+	f.tracker = dialogue.Tracker{}
+	f.tls = [2]records{}
+	f.numbers = f.numbers[:0]
+	for i := range f.lines {
+		l := &f.lines[i]
+		l.bytes, l.skip = nil, false
+		if l.reader != nil {
+			l.reader.Reset(l)
+		}
+	}
 }
 
 // events is who is told what a dialogue brings about.
@@ -106,8 +129,11 @@ func (l *lines) lose() {
 }
 
 // data takes bytes that one end said.
-func (t *talk) data(dir int, b []byte, at Mark) {
+func (t *talk) data(dir int, b []byte, at Mark) (more bool) {
 	t.at = at
+	if t.full = t.full || len(t.Commands) >= maxCommands; t.full {
+		return false
+	}
 	for len(b) > 0 {
 		if t.hidden {
 			b = t.opaque(dir, b)
@@ -119,9 +145,13 @@ func (t *talk) data(dir int, b []byte, at Mark) {
 		} else {
 			t.replies()
 		}
-		return
+		break
 	}
+	return true
 }
+
+// maxCommands is how many commands of a session are told.
+const maxCommands = 200_000
 
 // opaque passes over TLS, and returns what is behind it: clear text, after CCC.
 func (t *talk) opaque(dir int, b []byte) []byte {
@@ -136,12 +166,19 @@ func (t *talk) opaque(dir int, b []byte) []byte {
 		t.Cleared = t.at
 	}
 	t.tracker.Resync()
-	t.lines, t.hidden = [2]lines{}, false
+	for i := range t.lines {
+		t.lines[i].lose()
+		t.lines[i].skip = false
+	}
+	t.hidden = false
 	return rest
 }
 
 // lose tells that bytes of one end are missing.
 func (t *talk) lose(dir int) {
+	if t.follower == nil {
+		return
+	}
 	t.tls[dir] = records{lost: true}
 	if t.hidden {
 		return
@@ -151,7 +188,20 @@ func (t *talk) lose(dir int) {
 }
 
 // close drops what only following needs.
-func (t *talk) close() { t.lines = [2]lines{} }
+func (t *talk) close() *follower {
+	f := t.follower
+	t.in = t.loggedIn()
+	t.follower = nil
+	return f
+}
+
+// loggedIn says whether the last login stands.
+func (t *talk) loggedIn() bool {
+	if t.follower == nil {
+		return t.in
+	}
+	return t.tracker.State().Login == dialogue.LoggedIn
+}
 
 // drop forgets a deal of which nothing came.
 func (t *talk) drop(d *deal) {

@@ -29,6 +29,8 @@ type trace struct {
 	between map[hosts][]*talk
 	// secret are the sessions under TLS, by their clients.
 	secret map[netip.Addr][]*talk
+	// spare are followers of sessions that have ended.
+	spare []*follower
 	// failed are the last connections that did not come about.
 	failed []*link
 	// links are those with files.
@@ -204,7 +206,7 @@ func (r *trace) talkOn(l *link) {
 		return
 	}
 	c := l.conn
-	t := &talk{Session: &Session{Capture: r.index, Client: c.Client, Server: c.Server, Started: c.First.Time, Commands: make([]Command, 0, 10)}, numbers: make([]int32, 0, 10), opts: r.opts, events: r, link: l}
+	t := &talk{Session: &Session{Capture: r.index, Client: c.Client, Server: c.Server, Started: c.First.Time, Commands: make([]Command, 0, 10)}, follower: r.follower(), opts: r.opts, events: r, link: l}
 	if c.Guessed && c.Client.Port() == 21 && c.Server.Port() != 21 {
 		t.Client, t.Server, t.turned = c.Server, c.Client, true
 	}
@@ -216,6 +218,18 @@ func (r *trace) talkOn(l *link) {
 	r.talks = append(r.talks, t)
 	h := between(c.Client.Addr(), c.Server.Addr())
 	r.between[h] = append(r.between[h], t)
+}
+
+// follower takes one that is spare, or makes one.
+func (r *trace) follower() *follower {
+	n := len(r.spare)
+	if n == 0 {
+		return &follower{}
+	}
+	f := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	f.reset()
+	return f
 }
 
 // Segment notes each SYN, which the tracker counts only.
@@ -232,8 +246,7 @@ func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Pack
 	at := Mark{p.Number, p.Time}
 	switch {
 	case l.talk != nil:
-		l.talk.data(l.talk.side(d), b, at)
-		return true
+		return l.talk.data(l.talk.side(d), b, at)
 	case l.deal != nil || l.other:
 		l.look(d, b)
 		return l.sink.write(d, offset, b)
@@ -345,7 +358,9 @@ func (r *trace) suspected(l *link) bool {
 
 // forget ends what a session awaits.
 func (r *trace) forget(t *talk) {
-	t.close()
+	if f := t.close(); f != nil && len(r.spare) < 64 {
+		r.spare = append(r.spare, f)
+	}
 	if t.deal != nil {
 		r.unwait(t.deal)
 	}

@@ -22,7 +22,19 @@ import (
 func pairs(talks []*talk) [][]*talk {
 	alike := map[uint64][]*talk{}
 	var order []uint64
+	several := len(talks) > 0 && talks[0].Capture != talks[len(talks)-1].Capture
+	begun := map[uint32]int{}
+	if !several {
+		for _, t := range talks {
+			begun[t.link.conn.Side(capture.FromClient).ISN]++
+		}
+	}
 	for _, t := range talks {
+		// In one capture both sides of a NAT are rare, and thousands of sessions
+		// that say the same are not.
+		if !several && begun[t.link.conn.Side(capture.FromClient).ISN] < 2 {
+			continue
+		}
 		p := t.print()
 		if alike[p] == nil {
 			order = append(order, p)

@@ -424,4 +424,10 @@ var stories = map[string]message{
 		"TLS 之下無法讀取對話，兩側都沒有嘗試建立資料連線。NAT 讓伺服器看到的用戶端 {address} 是 {peer}：若用戶端通告了自己的位址，伺服器就會拒絕。",
 		"TLS の下では何も読めず、どちら側でもデータコネクションは試みられていません。NAT はクライアント {address} をサーバーに {peer} として見せます。クライアントが自分のアドレスを通知したなら、サーバーは拒否しています。",
 	},
+	"found.too-long": {
+		"The session has more than {count} commands; what comes behind them is not told.",
+		"会话的命令超过 {count} 条；其后的内容不再说明。",
+		"工作階段的命令超過 {count} 條；其後的內容不再說明。",
+		"セッションのコマンドが {count} 件を超えています。それ以降は説明しません。",
+	},
 }
