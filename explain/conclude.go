@@ -416,6 +416,9 @@ func (t *talk) inspect(d *deal, i int) {
 	if strings.HasPrefix(x.Type, "A") && !x.listing() && x.Verb != "" && !x.Protected && d.binary() {
 		t.found(nil, i, "ascii", Warning, append([]int{x.Asked.Packet}, ended...), "verb", x.Verb, "path", x.Path)
 	}
+	if resumed, known := d.resumption(); known && !resumed {
+		t.found(nil, i, "not-resumed", Note, ended[:1])
+	}
 	if x.Inferred {
 		t.found(nil, i, "inferred", Note, []int{d.best().conn.First.Number}, "from", c.From, "to", c.To)
 	}
@@ -494,6 +497,11 @@ func (t *talk) observe() {
 	}
 	if t.full {
 		t.found(nil, -1, "too-long", Note, []int{t.Commands[len(t.Commands)-1].Replied.Packet}, "count", len(t.Commands))
+	}
+	for _, c := range t.Commands {
+		if c.Verb == "" && c.Code == 421 && c.Packet == 0 {
+			t.found(nil, -1, "ended-by-server", Warning, []int{c.Replied.Packet}, "reply", c.Reply)
+		}
 	}
 	for _, d := range t.refusals {
 		if c := t.Commands[d.transfer.AnnouncedAt]; d.problem != nil && !slices.Contains(t.shown, d) {

@@ -249,7 +249,7 @@ func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Pack
 		return l.talk.data(l.talk.side(d), b, at)
 	case l.deal != nil || l.other:
 		l.look(d, b)
-		return l.sink.write(d, offset, b)
+		return l.sink.write(d, offset, b) || l.other && l.deal == nil && len(l.head[d]) < tlsHeadSize && l.isTLS()
 	}
 	l.look(d, b)
 	l.sink.write(d, offset, b)
@@ -269,16 +269,24 @@ func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Pack
 		return true
 	case isOther:
 		l.other, l.backlog = true, nil
-		return l.sink != nil
+		return l.sink != nil || l.isTLS()
 	}
 	return true
 }
 
-// headSize is how much is kept of the beginning of each side.
-const headSize = 64
+// headSize is how much is kept of the beginning of each side, and tlsHeadSize
+// how much if that is TLS: a client's hello with its tickets.
+const (
+	headSize    = 64
+	tlsHeadSize = 2048
+)
 
 func (l *link) look(d capture.Direction, b []byte) {
-	if n := headSize - len(l.head[d]); n > 0 {
+	most := headSize
+	if l.deal == nil && l.isTLS() {
+		most = tlsHeadSize
+	}
+	if n := most - len(l.head[d]); n > 0 {
 		l.head[d] = append(l.head[d], b[:min(n, len(b))]...)
 	}
 }

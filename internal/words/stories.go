@@ -430,4 +430,22 @@ var stories = map[string]message{
 		"工作階段的命令超過 {count} 條；其後的內容不再說明。",
 		"セッションのコマンドが {count} 件を超えています。それ以降は説明しません。",
 	},
+	"found.not-resumed": {
+		"The TLS of the data connection does not resume a session: servers that want it to be that of the control connection refuse it.",
+		"数据连接的 TLS 没有恢复先前的会话：要求与控制连接使用同一 TLS 会话的服务器会拒绝它。",
+		"資料連線的 TLS 沒有恢復先前的工作階段：要求與控制連線使用同一 TLS 工作階段的伺服器會拒絕它。",
+		"データコネクションの TLS は以前のセッションを再開していません。制御コネクションと同じ TLS セッションを求めるサーバーは拒否します。",
+	},
+	"advice.not-resumed": {
+		"If the transfer fails, use a client that resumes TLS sessions, or let the server do without.",
+		"如果传输失败，请使用能恢复 TLS 会话的客户端，或让服务器不作此要求。",
+		"如果傳輸失敗，請使用能恢復 TLS 工作階段的用戶端，或讓伺服器不作此要求。",
+		"転送が失敗するなら、TLS セッションを再開するクライアントを使うか、サーバーの要求を外してください。",
+	},
+	"found.ended-by-server": {
+		"The server ends the session without having been asked: \"{reply}\".",
+		"服务器未经请求就结束了会话：“{reply}”。",
+		"伺服器未經請求就結束了工作階段：「{reply}」。",
+		"サーバーが求められずにセッションを終えます：「{reply}」。",
+	},
 }

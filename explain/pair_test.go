@@ -1,0 +1,95 @@
+package explain
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// side plays what one side of a NAT sees: its addresses, its clock, and sequence
+// numbers of its own.
+func side(t *testing.T, ahead time.Duration, client, server string, shift uint32, dialogue string) *tape {
+	t.Helper()
+	p := newTape()
+	p.now = p.now.Add(ahead)
+	w := p.dial(client, server)
+	w.seq[0] += shift
+	w.seq[1] += shift
+	w.open()
+	w.talk(t, dialogue)
+	w.close(0)
+	return p
+}
+
+// Two captures of a session are known for what they are, whatever a NAT changes:
+// addresses, ports, sequence numbers, announcements; and whatever the clocks say.
+func TestPair(t *testing.T) {
+	t.Parallel()
+	const ahead = 2 * time.Hour
+	inside := side(t, 0, "10.0.0.7:40000", "198.51.100.2:21", 0, login+`
+		C: PORT 10,0,0,7,195,80
+		S: 200 ok
+		C: LIST
+		D: server 10.0.0.7:50000 server 10
+		S: 226 done`)
+	outside := side(t, ahead, "203.0.113.1:61234", "198.51.100.2:21", 77777, login+`
+		C: PORT 203,0,113,1,234,96
+		S: 200 ok
+		C: LIST
+		D: server 203.0.113.1:60000 server 10
+		S: 226 done`)
+	s := told(t, Options{}, inside, outside)
+	if len(s.Translations) != 1 {
+		t.Fatalf("%d translations, want 1", len(s.Translations))
+	}
+	n := s.Translations[0]
+	if n.Kind != "snat" || n.Payload != "rewritten" || n.Inside.String() != "10.0.0.7:40000" || n.Outside.String() != "203.0.113.1:61234" ||
+		n.Sessions[0] != 1 || n.Sessions[1] != 2 || len(n.Rewrites) != 1 {
+		t.Fatalf("got %+v", n)
+	}
+	w := n.Rewrites[0]
+	if w.Said != "PORT 10,0,0,7,195,80" || w.Heard != "PORT 203,0,113,1,234,96" || w.Shift != 3 || w.Became.Port() != 60000 {
+		t.Errorf("got %+v", w)
+	}
+	if got := s.Captures[1].Ahead; got != ahead {
+		t.Errorf("the second clock is %v ahead, want %v", got, ahead)
+	}
+	if s.Sessions[0].Twin != 2 || s.Sessions[1].Twin != 1 {
+		t.Errorf("twins are %d and %d", s.Sessions[0].Twin, s.Sessions[1].Twin)
+	}
+}
+
+// What one side cannot know, the other tells it.
+func TestOtherSide(t *testing.T) {
+	t.Parallel()
+	const passive = login + "C: PASV\nS: 227 Entering Passive Mode (198,51,100,2,195,80).\n"
+	for name, c := range map[string]struct{ near, far, server, cause string }{
+		"dropped on the way": {
+			passive + "D: client 198.51.100.2:50000 unanswered", passive, "198.51.100.2:21", "firewall",
+		},
+		"refused on the way": {
+			passive + "D: client 198.51.100.2:50000 refused", passive, "198.51.100.2:21", "firewall",
+		},
+		"refused at the server": {
+			passive + "D: client 198.51.100.2:50000 refused", passive + "D: client 198.51.100.2:50000 refused", "198.51.100.2:21", "closed-port",
+		},
+		"not forwarded": {
+			passive + "D: client 198.51.100.2:50000 unanswered", strings.ReplaceAll(passive, "198,51,100", "10,0,0"), "10.0.0.2:21", "not-forwarded",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near := side(t, 0, clientAt, serverAt, 0, c.near)
+			far := side(t, 0, clientAt, c.server, 0, c.far)
+			s := told(t, Options{}, near, far)
+			for _, x := range s.Sessions {
+				if x.Verdict != Failed || len(x.Transfers) != 1 || x.Transfers[0].Cause != c.cause {
+					t.Errorf("session %d %s: %+v, want %s", x.ID, x.Verdict, x.Findings, c.cause)
+				}
+			}
+			if s.Cause() != c.cause {
+				t.Errorf("the story says %s, want %s", s.Cause(), c.cause)
+			}
+		})
+	}
+}
