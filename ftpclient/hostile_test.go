@@ -1050,6 +1050,62 @@ func TestZone(t *testing.T) {
 	}
 }
 
+// TestDaylightSaving: a server of Central Europe lists files of a year, whose times
+// all come right, for the price of some that are asked for: one of each season, and
+// more of those in which clocks are changed.
+func TestDaylightSaving(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	began := time.Date(2024, 1, 3, 9, 30, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name        string
+		from, days  int
+		saves       bool
+		most, least int32
+	}{
+		{"a year", 0, 360, true, 20, 4},
+		{"a half year", 20, 180, false, 8, 2},
+		{"a summer", 110, 132, true, 1, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			truth := map[string]time.Time{}
+			var asked atomic.Int32
+			v := play(t, &villain{features: []string{"MDTM"}, on: map[string]func(*peer, string){
+				"LIST": func(p *peer, _ string) {
+					d := p.data("150 Coming.")
+					for i := test.from; i < test.from+test.days; i += 6 {
+						at, ahead := began.Add(time.Duration(i)*day), time.Hour
+						summer := at.After(time.Date(2024, 3, 31, 1, 0, 0, 0, time.UTC)) && at.Before(time.Date(2024, 10, 27, 1, 0, 0, 0, time.UTC))
+						if test.saves && summer {
+							ahead += time.Hour
+						}
+						name := fmt.Sprintf("f%03d", i)
+						truth[name] = at
+						_, _ = fmt.Fprintf(d, "%s %20d %s\r\n", at.Add(ahead).Format("01-02-2006  03:04PM"), 3, name)
+					}
+					_ = d.Close()
+					p.say("226 Done.")
+				},
+				"MDTM": func(p *peer, arg string) {
+					asked.Add(1)
+					p.say("213 " + ftp.FormatTime(truth[arg].Add(17*time.Second)))
+				},
+			}})
+			c, n := visit(t, v), 0
+			for e, err := range c.List(testContext(t), "") {
+				if n++; err != nil || !e.Time.Equal(began.Add(time.Duration(test.from+6*(n-1))*day)) {
+					t.Errorf("%s: %v, %v", e.Name, e.Time, err)
+				}
+			}
+			if got := asked.Load(); n != test.days/6 || got > test.most || got < test.least {
+				t.Errorf("%d entries, MDTM was asked for %d times, want from %d to %d", n, got, test.least, test.most)
+			}
+			t.Logf("%d of %d were asked for", asked.Load(), n)
+		})
+	}
+}
+
 // TestPoolWaits for a server that wants nobody for a while.
 func TestPoolWaits(t *testing.T) {
 	t.Parallel()
