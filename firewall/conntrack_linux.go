@@ -19,7 +19,8 @@ import (
 // Conntrack opens pinholes as expectations of the kernel's connection tracking,
 // as its own FTP helper does, and hangs them on the control connections that
 // [Pinhole.Control] names. So a filter that lets related connections in needs
-// no other rule, and all ends with the control connection.
+// no other rule, the rule of [NetfilterOptions.Rule] does as well, and all ends
+// with the control connection.
 //
 // An expectation is only taken for a connection that has a helper. A table gives
 // an inert one to control connections when they are opened; the kernel still
@@ -51,7 +52,8 @@ type expected struct {
 // OpenConntrack makes the table that gives control connections a helper. It
 // needs CAP_NET_ADMIN in its network namespace. Close it to take the table away.
 func OpenConntrack(o ConntrackOptions) (*Conntrack, error) {
-	if err := o.check(); err != nil {
+	o, err := o.withDefaults()
+	if err != nil {
 		return nil, err
 	}
 	socket, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: o.NetNS})

@@ -96,6 +96,16 @@ func ExampleConntrackOptions_Plan() {
 	// 	chain translate {
 	// 		type nat hook prerouting priority dstnat - 10; policy accept;
 	// 	}
+	//
+	// 	chain input {
+	// 		type filter hook input priority filter - 10; policy accept;
+	// 		ct state related ct helper "sane" ct mark set ct mark | 0x00200000
+	// 	}
+	//
+	// 	chain forward {
+	// 		type filter hook forward priority filter - 10; policy accept;
+	// 		ct state related ct helper "sane" ct mark set ct mark | 0x00200000
+	// 	}
 	// }
 }
 

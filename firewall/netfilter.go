@@ -48,13 +48,20 @@ func (o NetfilterOptions) withDefaults() (NetfilterOptions, error) {
 	if o.Table == "" {
 		o.Table = DefaultTable
 	}
-	if o.Mark == 0 {
-		o.Mark = DefaultMark
+	var err error
+	o.Mark, err = oneBit(o.Mark)
+	return o, err
+}
+
+// oneBit is a mark, or the default.
+func oneBit(mark uint32) (uint32, error) {
+	switch {
+	case mark == 0:
+		return DefaultMark, nil
+	case mark&(mark-1) != 0:
+		return 0, fmt.Errorf("mark %#x: several bits; give one that nobody else uses, as %#x", mark, DefaultMark)
 	}
-	if o.Mark&(o.Mark-1) != 0 {
-		return o, fmt.Errorf("mark %#x: several bits; give one that nobody else uses, as %#x", o.Mark, DefaultMark)
-	}
-	return o, nil
+	return mark, nil
 }
 
 // pinTable is the table of pinholes, with its sets at hand.

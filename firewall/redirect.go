@@ -49,17 +49,15 @@ func (r Redirection) withDefaults() (Redirection, error) {
 	if len(r.Ports) == 0 {
 		r.Ports = []uint16{21}
 	}
-	if r.Mark == 0 {
-		r.Mark = DefaultMark
-	}
 	if r.Routes == 0 {
 		r.Routes = 2121
 	}
 	if r.To == 0 {
 		return r, errors.New("redirection to port 0: name the port of the listener")
 	}
-	if r.Mark&(r.Mark-1) != 0 {
-		return r, fmt.Errorf("mark %#x: several bits; give one that nobody else uses, as %#x", r.Mark, DefaultMark)
+	var err error
+	if r.Mark, err = oneBit(r.Mark); err != nil {
+		return r, err
 	}
 	for _, p := range r.Ports {
 		if p == 0 {

@@ -59,6 +59,10 @@ type statement interface{ text() string }
 type (
 	// isNew matches the first packet of a connection.
 	isNew struct{}
+	// isRelated matches the first packet of a connection that was expected.
+	isRelated struct{}
+	// helpedBy matches a connection that was expected by one with the helper.
+	helpedBy string
 	// isTCP matches TCP where no port is asked for.
 	isTCP struct{}
 	// in matches what is in a set, by what the packet shows of the fields.
@@ -138,10 +142,12 @@ func join[T ~string](parts []T) string {
 	return b.String()
 }
 
-func (isNew) text() string  { return "ct state new" }
-func (isTCP) text() string  { return "meta l4proto tcp" }
-func (s in) text() string   { return join(s.what) + " @" + s.set.name }
-func (accept) text() string { return "accept" }
+func (isNew) text() string      { return "ct state new" }
+func (isRelated) text() string  { return "ct state related" }
+func (s helpedBy) text() string { return fmt.Sprintf("ct helper %q", string(s)) }
+func (isTCP) text() string      { return "meta l4proto tcp" }
+func (s in) text() string       { return join(s.what) + " @" + s.set.name }
+func (accept) text() string     { return "accept" }
 
 func (s remove) text() string     { return fmt.Sprintf("delete @%s { %s }", s.set.name, join(s.what)) }
 func (s marked) text() string     { return fmt.Sprintf("ct mark & %#08x != 0x00000000", uint32(s)) }

@@ -98,7 +98,7 @@ func dataType(fields []field) nftables.SetDatatype {
 func (e element) encode() []nftables.SetElement {
 	switch {
 	case e.name != "":
-		return []nftables.SetElement{{Key: ifname(e.name)}}
+		return []nftables.SetElement{{Key: padded(e.name)}}
 	case !e.net.IsValid():
 		return []nftables.SetElement{{Key: binaryutil.BigEndian.PutUint16(e.port)}}
 	}
@@ -114,7 +114,8 @@ func (e element) encode() []nftables.SetElement {
 	return interval
 }
 
-func ifname(name string) []byte {
+// padded is a name as interfaces and helpers have it: of 16 bytes.
+func padded(name string) []byte {
 	b := make([]byte, unix.IFNAMSIZ)
 	copy(b, name)
 	return b
@@ -132,11 +133,11 @@ func (k *installed) exprs(s statement) []expr.Any {
 	equal := func(data ...byte) *expr.Cmp { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 	switch s := s.(type) {
 	case isNew:
-		return []expr.Any{
-			&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-			bit(expr.CtStateBitNEW, 0),
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-		}
+		return state(expr.CtStateBitNEW)
+	case isRelated:
+		return state(expr.CtStateBitRELATED)
+	case helpedBy:
+		return []expr.Any{&expr.Ct{Key: expr.CtKeyHELPER, Register: 1}, equal(padded(string(s))...)}
 	case isTCP:
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_TCP)}
 	case isFamily:
@@ -243,6 +244,15 @@ func fetch(what []packet) []expr.Any {
 		}
 	}
 	return append(sure, put...)
+}
+
+// state matches a state of the connection tracking.
+func state(of uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		bit(of, 0),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
 }
 
 // bit is register 1, and mask, xor other.

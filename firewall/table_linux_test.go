@@ -55,7 +55,11 @@ func plannedTables(t *testing.T) map[string]*table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expectations, _ := ConntrackOptions{Ports: []uint16{21, 2121}}.table()
+	c, err := ConntrackOptions{Ports: []uint16{21, 2121}}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectations, _ := c.table()
 	all := map[string]*table{
 		"pinholes": &o.table().table, "expectations": expectations, "helper": Helper{Table: "towpath_ftp", Ports: []uint16{21}}.table(),
 	}

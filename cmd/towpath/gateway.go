@@ -112,7 +112,7 @@ All rules are in a table of the process and go with it, however it ends.`,
 		},
 	}
 	v.bind(c.Flags())
-	c.AddCommand(gatewayPlanCommand())
+	c.AddCommand(gatewayPlanCommand(), gatewayKernelCommand())
 	return c
 }
 
@@ -209,6 +209,8 @@ func (v *gatewayFlags) check() error {
 		return errors.New("--explicit and --socks need --allow: a gateway that goes wherever it is told to would be an open proxy")
 	case v.install && !v.transparent:
 		return errors.New("--install-rules redirects connections, which only --transparent takes")
+	case v.install && len(v.listen) == 0 && v.implicit != "":
+		return errors.New("--install-rules redirects to the first address of --listen, and there is none")
 	case len(v.from) > 0 && !v.install:
 		return errors.New("--from is for the rules of --install-rules")
 	case v.cert != "" && v.selfSigned:

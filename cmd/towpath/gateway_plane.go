@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 
 	"towpath/firewall"
 )
@@ -22,7 +25,14 @@ type plane struct {
 }
 
 // openPlane looks at what the kernel lets us do, and takes what the flags want.
-func (g *gatewayService) openPlane(v *gatewayFlags) error {
+func (g *gatewayService) openPlane(ctx context.Context, v *gatewayFlags) error {
+	if v.install {
+		installed, err := v.redirection().Install()
+		if err != nil {
+			return fmt.Errorf("--install-rules: %w", err)
+		}
+		g.plane.closers = append(g.plane.closers, installed)
+	}
 	if v.data == "user" && !v.transparent {
 		return nil
 	}
@@ -33,11 +43,11 @@ func (g *gatewayService) openPlane(v *gatewayFlags) error {
 	case v.data == "kernel":
 		return fmt.Errorf("--data kernel: %w", err)
 	case v.transparent:
-		g.plane.notes = append(g.plane.notes, fmt.Sprintf("rules in the kernel: %v", err),
-			"redirected clients are told the address of this machine, and EPSV is refused")
+		g.plane.note("rules in the kernel: %v", err)
+		g.plane.note("redirected clients are told the address of this machine, and EPSV is refused")
 		return nil
 	default:
-		g.plane.notes = append(g.plane.notes, fmt.Sprintf("the kernel cannot: %v", err))
+		g.plane.note("the kernel cannot: %v", err)
 		return nil
 	}
 	if v.transparent {
@@ -45,9 +55,60 @@ func (g *gatewayService) openPlane(v *gatewayFlags) error {
 	}
 	if v.data != "user" {
 		g.plane.opener, g.plane.name = n, "nftables"
+		g.expect(ctx, v, n)
 	}
-	g.plane.notes = append(g.plane.notes, "a firewall here that drops must have the rule: "+firewall.NetfilterOptions{}.Rule())
+	g.plane.note("a firewall here that drops must have the rule: %s", firewall.NetfilterOptions{}.Rule())
 	return nil
+}
+
+// expect has data connections hang on their control connections if the kernel
+// can do that: most firewalls let those in already. What cannot goes by n.
+func (g *gatewayService) expect(ctx context.Context, v *gatewayFlags, n firewall.Opener) {
+	can := firewall.Probe(ctx, v.controlPorts()...)
+	for _, port := range can.Helped {
+		g.plane.note("WARNING: the kernel's own FTP helper reads port %d as well, and changes addresses a second time: take its rule away", port)
+	}
+	if can.Conntrack == nil {
+		c, err := firewall.OpenConntrack(v.expectations())
+		if err == nil {
+			g.plane.closers = append(g.plane.closers, c)
+			g.plane.opener, g.plane.name = firewall.Either(c, n), "conntrack or nftables"
+			g.plane.note("a firewall here that drops should have the rule: ct state established,related accept")
+			return
+		}
+		can.Conntrack = err
+	}
+	g.plane.note("connection tracking takes no expectations: %v", can.Conntrack)
+}
+
+func (p *plane) note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
+
+// redirection is what --install-rules makes.
+func (v *gatewayFlags) redirection() firewall.Redirection {
+	to, err := strconv.ParseUint(portOf(v.listen[0]), 10, 16)
+	if err != nil {
+		to = 0 // which the redirection refuses, as it must refuse a port yet to be chosen
+	}
+	return firewall.Redirection{To: uint16(to), Clients: must(prefixes(v.from))}
+}
+
+// expectations are for control connections by all ports that the flags name.
+func (v *gatewayFlags) expectations() firewall.ConntrackOptions {
+	return firewall.ConntrackOptions{Ports: v.controlPorts()}
+}
+
+// controlPorts are those that control connections go to, of clients and ours.
+func (v *gatewayFlags) controlPorts() []uint16 {
+	ports := []uint16{21}
+	for _, addr := range slices.Concat(v.listen, v.to) {
+		if p, err := strconv.ParseUint(portOf(addr), 10, 16); err == nil && p != 0 {
+			ports = append(ports, uint16(p))
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
 }
 
 // describe says what carries clear data.
@@ -77,8 +138,25 @@ func (v *gatewayFlags) plan(w io.Writer) error {
 			return err
 		}
 	}
+	if v.data != "user" {
+		if _, err := fmt.Fprintln(w, "\n# The same: so that data connections may belong to their control connections."); err != nil {
+			return err
+		}
+		if err := v.expectations().Plan(w); err != nil {
+			return err
+		}
+	}
+	if v.install {
+		if _, err := fmt.Fprintln(w, "\n# The same: what leads control connections here."); err != nil {
+			return err
+		}
+		if err := v.redirection().Plan(w); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, `
 # For a firewall of your own that drops, in its chains input and forward:
+#   ct state established,related accept
 #   %s
 # and in input, for control and data connections that end at the gateway:
 #   tcp dport { %s } accept

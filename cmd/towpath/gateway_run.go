@@ -58,7 +58,7 @@ func runGateway(ctx context.Context, load func() (*gatewayFlags, error), out io.
 	}
 	g := &gatewayService{}
 	defer func() { err = errors.Join(err, g.close()) }()
-	if err := g.open(v); err != nil {
+	if err := g.open(ctx, v); err != nil {
 		return err
 	}
 	notifier, err := systemd.NewNotifier()
@@ -111,11 +111,11 @@ func (v *gatewayFlags) purpose() string {
 }
 
 // open builds all, binds the ports, and gives up what is not needed then.
-func (g *gatewayService) open(v *gatewayFlags) error {
+func (g *gatewayService) open(ctx context.Context, v *gatewayFlags) error {
 	if err := g.openLogs(v); err != nil {
 		return exit(exitUnavailable, err)
 	}
-	if err := g.openPlane(v); err != nil {
+	if err := g.openPlane(ctx, v); err != nil {
 		return exit(exitUnavailable, err)
 	}
 	if err := g.listen(v); err != nil {
