@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -234,12 +235,16 @@ func moment(flag, text string) (time.Time, error) {
 // can be read between two of them.
 type locked struct {
 	capture.Source
-	mu *sync.Mutex
+	mu   *sync.Mutex
+	kept *kept // may be nil
 }
 
 func (l locked) Packets() iter.Seq2[*capture.Packet, error] {
 	return func(yield func(*capture.Packet, error) bool) {
 		for p, err := range l.Source.Packets() {
+			if err == nil && l.kept != nil {
+				l.kept.take(p)
+			}
 			l.mu.Lock()
 			more := yield(p, err)
 			l.mu.Unlock()
@@ -248,6 +253,39 @@ func (l locked) Packets() iter.Seq2[*capture.Packet, error] {
 			}
 		}
 	}
+}
+
+// mostKept is how many bytes of live packets are kept to be shown again.
+const mostKept = 256 << 20
+
+// kept are the packets of a wire, in a file that goes with us. Their numbers in
+// it are those that they have in the story, so it ends where one is left out.
+type kept struct {
+	file *os.File
+	w    *capture.Writer
+	left int
+}
+
+func newKept() (*kept, error) {
+	f, err := os.CreateTemp("", "towpath-*.pcapng")
+	if err != nil {
+		return nil, err
+	}
+	return &kept{file: f, w: capture.NewWriter(f), left: mostKept}, nil
+}
+
+func (k *kept) take(p *capture.Packet) {
+	if k.left -= len(p.Data); k.left < 0 {
+		return
+	}
+	if err := k.w.Write(p); err != nil {
+		k.left = 0 // what cannot be kept cannot be shown, no more
+	}
+}
+
+// Close removes the file.
+func (k *kept) Close() error {
+	return errors.Join(k.file.Close(), os.Remove(k.file.Name()))
 }
 
 // pause is how long what happens may wait until it is told.
@@ -263,17 +301,24 @@ func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 	}
 	defer src.Close() //nolint:errcheck // there is nothing to lose
 	var (
-		mu     sync.Mutex
-		teller = explain.NewTeller(e.options)
-		news   = make(chan *explain.Story)
-		ended  = make(chan error, 1)
+		mu      sync.Mutex
+		teller  = explain.NewTeller(e.options)
+		ended   = make(chan error, 1)
+		packets *kept
 	)
+	if e.tui {
+		if packets, err = newKept(); err != nil {
+			return err
+		}
+		defer packets.Close() //nolint:errcheck // it was for us alone
+	}
 	go func() {
-		ended <- teller.Read(ctx, locked{src, &mu}, e.live)
+		ended <- teller.Read(ctx, locked{src, &mu, packets}, e.live)
 	}()
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	if e.tui {
+		news := make(chan *explain.Story)
 		go func() {
 			for {
 				select {
@@ -291,10 +336,10 @@ func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 				}
 			}
 		}()
-		mu.Lock()
-		first := teller.Story()
-		mu.Unlock()
-		err := browse.Run(ctx, first, browse.Options{In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Lang: lang, ShowSecrets: e.options.ShowSecrets, Live: news, Guard: &mu})
+		err := browse.Run(ctx, &explain.Story{}, browse.Options{
+			In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Lang: lang, ShowSecrets: e.options.ShowSecrets, Live: news, Guard: &mu,
+			Open: func(int) (capture.Source, error) { return capture.Open(packets.file.Name()) },
+		})
 		stop()
 		return errors.Join(err, <-ended)
 	}

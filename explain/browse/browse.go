@@ -103,9 +103,10 @@ type browser struct {
 
 	at       screen
 	sessions []*explain.Session // those that the filter lets through
+	table    []string           // its head, and a line for each of them
 	chosen   map[int]bool       // by ID
 	cursor   [3]int             // on each screen
-	top      [3]int             // the first line that is shown there
+	top      [3]int             // the first row that is shown there
 
 	ids     []int // of the ladder
 	drawing *ladder.Drawing
@@ -160,6 +161,9 @@ func (b *browser) sieve() {
 		}
 	}
 	b.cursor[list] = min(b.cursor[list], max(len(b.sessions)-1, 0))
+	var table strings.Builder
+	columns.Table(&table, b.view.Rows(b.sessions))
+	b.table = strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
 }
 
 func (b *browser) say(name string, args ...any) string {
@@ -416,43 +420,37 @@ func (b *browser) View() tea.View {
 }
 
 // frame are the lines of the screen, as many as it has, and those of them that
-// the cursor is on.
+// the cursor is on. Only rows that are seen are drawn: there may be many.
 func (b *browser) frame() (lines []string, marked []int) {
-	head, body := b.body()
+	head, row := b.body()
 	foot := []string{b.bottom()}
 	if b.note != "" {
 		foot = []string{b.note, foot[0]}
 	}
 	room := max(b.height-len(head)-len(foot), 1)
-	// Lines of the row that the cursor is on.
-	first, last := -1, -1
-	for i, l := range body {
-		if l.row == b.cursor[b.at] {
-			if first < 0 {
-				first = i
-			}
-			last = i
+	at, top := b.cursor[b.at], &b.top[b.at]
+	// The first row that can stand on top with the cursor still in sight.
+	first := min(at, b.rows()-1)
+	for used := 0; first >= 0; first-- {
+		if used += len(row(first)); used > room && first < at {
+			break
 		}
 	}
-	top := &b.top[b.at]
-	if last >= *top+room {
-		*top = last - room + 1
-	}
-	if first >= 0 && first < *top {
-		*top = first
-	}
-	*top = max(min(*top, len(body)-room), 0)
+	*top = max(min(*top, at), first+1, 0)
 	lines = head
-	for i := range room {
-		if *top+i >= len(body) {
-			lines = append(lines, "")
-			continue
+	for i := *top; i < b.rows() && len(lines) < len(head)+room; i++ {
+		for _, l := range row(i) {
+			if len(lines) == len(head)+room {
+				break
+			}
+			if i == at {
+				marked = append(marked, len(lines))
+			}
+			lines = append(lines, l)
 		}
-		l := body[*top+i]
-		if l.row == b.cursor[b.at] && len(body) > 0 {
-			marked = append(marked, len(lines))
-		}
-		lines = append(lines, l.text)
+	}
+	for len(lines) < len(head)+room {
+		lines = append(lines, "")
 	}
 	lines = append(lines, foot...)
 	for i, l := range lines {
@@ -472,13 +470,8 @@ func clip(s string, n int) string {
 	return s
 }
 
-// line belongs to a row: a rung can take several.
-type line struct {
-	text string
-	row  int
-}
-
-func (b *browser) body() (head []string, body []line) {
+// body are the lines that stay on top of the screen, and those of each row.
+func (b *browser) body() (head []string, row func(int) []string) {
 	switch b.at {
 	case rungs:
 		var titles []string
@@ -486,35 +479,22 @@ func (b *browser) body() (head []string, body []line) {
 			titles = append(titles, b.view.Title(b.view.Session(id)))
 		}
 		head = append([]string{strings.Join(titles, "; ")}, b.drawing.Head(b.width)...)
-		for i := range b.drawing.Rungs {
-			for _, l := range b.drawing.Lines(i, b.width) {
-				body = append(body, line{l, i})
-			}
-		}
+		return head, func(i int) []string { return b.drawing.Lines(i, b.width) }
 	case raw:
 		r := b.rungs[b.cursor[rungs]]
-		head = []string{columns.Shown(r.Step.Says.In(b.options.Lang)), ""}
-		for i, l := range b.bytes {
-			body = append(body, line{l, i})
-		}
-	default:
-		head = []string{b.view.Verdict()}
-		if b.filter != "" {
-			head[0] += "  " + b.say("browse.filtered", "text", columns.Shown(b.filter), "n", len(b.sessions))
-		}
-		var table strings.Builder
-		columns.Table(&table, b.view.Rows(b.sessions))
-		all := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
-		head = append(head, "    "+all[0])
-		for i, l := range all[1:] {
-			box := "[ ] "
-			if b.chosen[b.sessions[i].ID] {
-				box = "[*] "
-			}
-			body = append(body, line{box + l, i})
-		}
+		return []string{columns.Shown(r.Step.Says.In(b.options.Lang)), ""}, func(i int) []string { return b.bytes[i : i+1] }
 	}
-	return head, body
+	head = []string{b.view.Verdict(), "    " + b.table[0]}
+	if b.filter != "" {
+		head[0] += "  " + b.say("browse.filtered", "text", columns.Shown(b.filter), "n", len(b.sessions))
+	}
+	return head, func(i int) []string {
+		box := "[ ] "
+		if b.chosen[b.sessions[i].ID] {
+			box = "[*] "
+		}
+		return []string{box + b.table[i+1]}
+	}
 }
 
 // bottom is the last line: the keys, or what is asked for.

@@ -209,6 +209,13 @@ func TestSave(t *testing.T) {
 	if got, want := save("one.txt"), "Saved as"; !strings.Contains(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+	p.b.options.Open = nil // as of standard input
+	if got, want := save("none.pcapng"), "cannot be read again"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.pcapng")); err == nil {
+		t.Error("an empty file was left")
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "one.txt"))
 	if err != nil || !strings.Contains(string(text), "RETR robots.txt") {
 		t.Errorf("%s, %v", text, err)

@@ -145,6 +145,9 @@ func pairOf(a, b netip.AddrPort) pair {
 // keep writes sessions into a file that was not there: their packets if its name
 // ends in .pcapng, else their story. It returns how many packets.
 func (b *browser) keep(name string, ids []int) (n int, err error) {
+	if b.options.Open == nil && strings.HasSuffix(name, ".pcapng") {
+		return 0, errors.New(b.say("browse.gone"))
+	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err

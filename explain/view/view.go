@@ -27,13 +27,30 @@ type View struct {
 	// them.
 	All bool
 
-	story *explain.Story
-	lang  words.Lang
+	story   *explain.Story
+	lang    words.Lang
+	byID    map[int]*explain.Session
+	between map[int]*explain.Translation // by the ID of either session
 }
 
 // New makes the view of a story.
 func New(s *explain.Story, l words.Lang) *View {
-	return &View{story: s.In(l), lang: l}
+	v := &View{lang: l}
+	v.take(s.In(l))
+	return v
+}
+
+// take makes s the story that is viewed.
+func (v *View) take(s *explain.Story) {
+	v.story, v.byID, v.between = s, map[int]*explain.Session{}, map[int]*explain.Translation{}
+	for _, x := range s.Sessions {
+		v.byID[x.ID] = x
+	}
+	for i := range s.Translations {
+		for _, id := range s.Translations[i].Sessions {
+			v.between[id] = &s.Translations[i]
+		}
+	}
 }
 
 // Story is what is viewed, in the language of the view.
@@ -50,7 +67,7 @@ func (v *View) Only(ids ...int) *View {
 			}
 		}
 	}
-	c.story = &some
+	c.take(&some)
 	return &c
 }
 
@@ -80,13 +97,7 @@ func (v *View) Terms(s *explain.Session) string {
 }
 
 // Session returns the session with that ID, nil if there is none.
-func (v *View) Session(id int) *explain.Session {
-	i := slices.IndexFunc(v.story.Sessions, func(s *explain.Session) bool { return s.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return v.story.Sessions[i]
-}
+func (v *View) Session(id int) *explain.Session { return v.byID[id] }
 
 // Told are the sessions that are told on their own: of a pair, that of the
 // client's side.
@@ -103,24 +114,22 @@ func (v *View) Told() []*explain.Session {
 // pair returns a session as it was seen on the client's side and on the
 // server's, and what was between them. Far is nil if only one side was captured.
 func (v *View) pair(s *explain.Session) (near, far *explain.Session, between *explain.Translation) {
-	twin := v.Session(s.Twin)
-	if s.Twin == 0 || twin == nil {
+	twin := v.byID[s.Twin]
+	if twin == nil {
 		return s, nil, nil
 	}
 	near, far = s, twin
 	if near.Capture > far.Capture || near.Capture == far.Capture && near.ID > far.ID {
 		near, far = far, near
 	}
-	for i := range v.story.Translations {
-		t := &v.story.Translations[i]
-		if len(t.Sessions) == 2 && slices.Contains(t.Sessions, s.ID) && slices.Contains(t.Sessions, twin.ID) {
-			if t.Sessions[0] == far.ID {
-				near, far = far, near
-			}
-			return near, far, t
-		}
+	t := v.between[s.ID]
+	if t == nil || len(t.Sessions) != 2 || v.between[twin.ID] != t {
+		return near, far, nil
 	}
-	return near, far, nil
+	if t.Sessions[0] == far.ID {
+		near, far = far, near
+	}
+	return near, far, t
 }
 
 // WriteJSON writes the story as one object; docs/explain.schema.json says what

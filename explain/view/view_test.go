@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"encoding"
 	"encoding/binary"
 	"encoding/json"
 	"flag"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -350,6 +352,58 @@ func TestJSON(t *testing.T) {
 	if got := check(schema, schema, "", map[string]any{"schema_version": 2.0, "captures": []any{}, "sessions": "none", "more": 1.0}); len(got) != 4 {
 		t.Errorf("found %q, want four problems", got)
 	}
+}
+
+// The schema knows each name that the types can write.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "explain.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root map[string]any
+	if err := json.Unmarshal(raw, &root); err != nil {
+		t.Fatal(err)
+	}
+	var hold func(at string, of reflect.Type, schema map[string]any)
+	hold = func(at string, of reflect.Type, schema map[string]any) {
+		if ref, ok := schema["$ref"].(string); ok {
+			schema = root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
+		switch {
+		case of.Kind() == reflect.Pointer:
+			hold(at, of.Elem(), schema)
+		case of.Kind() == reflect.Slice:
+			items, ok := schema["items"].(map[string]any)
+			if !ok {
+				t.Errorf("%s: the schema has no items", at)
+				return
+			}
+			hold(at+"[]", of.Elem(), items)
+		case of.Kind() == reflect.Struct && !of.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+			properties, _ := schema["properties"].(map[string]any)
+			names := map[string]bool{}
+			for _, f := range reflect.VisibleFields(of) {
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if !f.IsExported() || f.Anonymous || name == "-" {
+					continue
+				}
+				names[name] = true
+				of, ok := properties[name].(map[string]any)
+				if !ok {
+					t.Errorf("%s: the schema does not know %q", at, name)
+					continue
+				}
+				hold(at+"."+name, f.Type, of)
+			}
+			for name := range properties {
+				if !names[name] {
+					t.Errorf("%s: the schema knows %q, which nobody writes", at, name)
+				}
+			}
+		}
+	}
+	hold("story", reflect.TypeFor[explain.Story](), root)
 }
 
 // check holds a value to as much of JSON Schema as ours uses.
