@@ -2,7 +2,9 @@ package lab
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -12,6 +14,8 @@ import (
 	"strings"
 
 	"towpath/doctor"
+	"towpath/explain"
+	"towpath/explain/view"
 	"towpath/internal/columns"
 	draw "towpath/internal/ladder"
 	"towpath/internal/words"
@@ -145,8 +149,33 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	}{r.Verdict(), r})
 }
 
+// explain writes the story that the recordings of client and server tell, beside
+// them.
+func (r *Report) explain(c *Result) error {
+	var files []string
+	for _, h := range c.net.Hosts {
+		if h.Name != c.net.Session.From && h.Server == nil {
+			continue
+		}
+		at := filepath.Join(c.Observed.Captures, h.Name+".pcapng")
+		if _, err := os.Stat(at); err == nil {
+			files = append(files, at)
+		}
+	}
+	story, err := explain.Explain(context.Background(), files, explain.Options{})
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(c.Observed.Captures, "story.html"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(view.New(story, r.lang).WriteHTML(f), f.Close())
+}
+
 // WriteHTML writes a page with a ladder for each case. Recordings are linked by
-// their path below dir, where the page is to lie.
+// their path below dir, where the page is to lie, and so is the story that they
+// tell.
 func (r *Report) WriteHTML(w io.Writer, dir string) error {
 	type capture struct{ Name, Path string }
 	type shown struct {
@@ -165,6 +194,9 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 			s.Ladder = drawLadder(ladder(c.Observed.sightings, c.net), c.net)
 		}
 		if c.Observed.Captures != "" {
+			if err := r.explain(&c); err != nil {
+				return err
+			}
 			entries, err := os.ReadDir(c.Observed.Captures)
 			if err != nil {
 				return err

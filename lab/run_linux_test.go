@@ -253,7 +253,7 @@ func TestReport(t *testing.T) {
 	if want := "タイムアウト（internet）"; !strings.Contains(text.String(), want) {
 		t.Errorf("want %q in\n%s", want, text.String())
 	}
-	for _, want := range []string{"(ends at internet)", "(ends at router)", ">PASV<", "captures/server-inside-stateful/PORT/router.pcapng", "nobody was asked"} {
+	for _, want := range []string{"(ends at internet)", "(ends at router)", ">PASV<", "captures/server-inside-stateful/PORT/router.pcapng", "captures/server-inside-stateful/PORT/story.html", "nobody was asked"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("want %q in the page", want)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -99,7 +100,25 @@ file cannot be read.`,
 	f.StringVar(&e.until, "until", "", "tell what happened until this `TIME`")
 	f.BoolVar(&e.options.ShowSecrets, "show-secrets", false, "show passwords")
 	f.String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
+	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"pcap", "pcapng", "cap", "gz", "zst"}, cobra.ShellCompDirectiveFilterFileExt)
+	_ = cmd.MarkFlagFilename("html", "html") // the flags are there
+	_ = cmd.MarkFlagDirname("extract")
+	_ = cmd.RegisterFlagCompletionFunc(langFlag, cobra.FixedCompletions([]string{"en", "zh-Hans", "zh-Hant", "ja"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("live", interfaces)
 	return cmd
+}
+
+// interfaces completes the names of those of this machine.
+func interfaces(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	names := []string{"any"}
+	all, err := net.Interfaces()
+	if err != nil {
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, i := range all {
+		names = append(names, i.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang) error {

@@ -126,7 +126,7 @@ func labReportCommand() *cobra.Command {
 		Long: `Does what run does, for all networks of the catalogue if none is named, and
 writes DIRECTORY/index.html: a table, and for each case the prediction, a ladder
 of its packets from machine to machine, the dialogue, and links to the recordings
-(pcapng), which lie beside it.`,
+(pcapng), which lie beside it, and to the story that towpath explain finds in them.`,
 		Example: `  towpath lab report /tmp/report server-inside server-inside-alg
   towpath lab report /tmp/report`,
 		Args: cobra.MinimumNArgs(1),
