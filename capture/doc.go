@@ -53,12 +53,12 @@ type Packet struct {
 }
 
 // mark says where and when p was seen.
-func (p *Packet) mark() Mark { return Mark{File: p.File, Number: p.Number, Time: p.Time} }
+func (p *Packet) mark() Mark { return Mark{p.Number, p.Time} }
 
 // Mark names a packet that is gone. The zero Mark is no packet.
 type Mark struct {
-	File, Number int
-	Time         time.Time
+	Number int
+	Time   time.Time
 }
 
 // Seen says that there is such a packet.

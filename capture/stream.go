@@ -76,7 +76,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	side := &c.sides[d]
 	now := p.Time.UnixNano()
 	side.Packets++
-	c.Last = Mark{p.File, p.Number, p.Time}
+	c.Last = p.mark()
 	if c.watcher != nil {
 		c.watcher.Segment(d, s, p)
 	}
@@ -239,7 +239,7 @@ func (t *Tracker) give(c *conn, d Direction, b []byte, kept, end int64, p *Packe
 	if !side.FirstData.Seen() {
 		side.FirstData = p.mark()
 	}
-	side.LastData = Mark{p.File, p.Number, p.Time}
+	side.LastData = p.mark()
 	from := h.next
 	h.next, side.Bytes = end, end
 	if !h.unwanted && len(b) > 0 && !c.stream.Data(d, from, b, p) {

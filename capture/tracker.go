@@ -198,7 +198,7 @@ type key struct{ aHi, aLo, bHi, bLo, ports uint64 }
 
 // conn is a connection that is being followed.
 type conn struct {
-	Conn
+	*Conn   // what is told of it; it may be kept when the rest is gone
 	key     key
 	flip    bool // the client is the greater of the two ends
 	closed  bool // Close was called; late packets are swallowed
@@ -307,8 +307,7 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 	}
 	t.ids++
 	t.stats.Connections++
-	c := &conn{key: k, flip: flipped}
-	c.ID, c.First = t.ids, p.mark()
+	c := &conn{Conn: &Conn{ID: t.ids, First: p.mark()}, key: k, flip: flipped}
 	c.half[0].fin, c.half[1].fin = -1, -1
 	client, server := s.from, s.to
 	switch {
@@ -327,7 +326,7 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 		t.queue = slices.DeleteFunc(t.queue, func(c *conn) bool { return t.conns[c.key] != c })
 	}
 	t.queue = append(t.queue, c)
-	if c.stream = t.handler.Open(&c.Conn); c.stream == nil {
+	if c.stream = t.handler.Open(c.Conn); c.stream == nil {
 		c.half[0].unwanted, c.half[1].unwanted = true, true
 	} else {
 		c.watcher, _ = c.stream.(Watcher)
@@ -375,7 +374,7 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 	}
 	c.Ended, c.closed = how, true
 	if c.stream != nil {
-		c.stream.Close(&c.Conn)
+		c.stream.Close(c.Conn)
 	}
 	c.stream, c.watcher = nil, nil
 	if how == Finished || how == Reset {
