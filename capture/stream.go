@@ -81,9 +81,11 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 		c.watcher.Segment(d, s, p)
 	}
 
-	// A copy says nothing new.
+	// A copy says nothing new. Where packets have no number, as in IPv6, what
+	// comes again at once is one, but for acknowledgements, which a receiver
+	// repeats when something is missing.
 	if s.Seq == h.lastSeq && s.Length == h.lastLength && s.Ack == h.lastAck && s.Flags == h.lastFlags && s.Window == h.lastWindow && s.id == h.lastID &&
-		side.Packets > 1 && (s.id != 0 || now-h.lastTime < int64(time.Millisecond)) {
+		side.Packets > 1 && (s.id != 0 || now-h.lastTime < int64(time.Millisecond) && (s.Length > 0 || s.Flags&(SYN|FIN) != 0)) {
 		side.Copies++
 		return
 	}
