@@ -90,8 +90,8 @@ func checkStory(t *testing.T, s *Story) {
 		ids := []string{}
 		for _, f := range x.Findings {
 			ids = append(ids, f.ID)
-			if f.Text == "" || strings.Contains(f.Text, "{") && !strings.Contains(f.Text, "}") {
-				t.Errorf("session %d: finding %s says %q", x.ID, f.ID, f.Text)
+			if f.Text == "" {
+				t.Errorf("session %d: finding %s says nothing", x.ID, f.ID)
 			}
 			for _, n := range f.Packets {
 				if n < 1 || n > packets {

@@ -11,7 +11,8 @@ import (
 // it, and no part of the ID. That of an error is the cause of its transfer.
 func (t *talk) found(d *deal, transfer int, name string, how Severity, packets []int, args ...any) {
 	id, _, _ := strings.Cut(name, ".")
-	f := Finding{ID: id, Severity: how, Packets: slices.Clone(packets), Transfer: transfer, text: words.Say("found."+name, args...)}
+	packets = slices.DeleteFunc(slices.Clone(packets), func(n int) bool { return n == 0 }) // not captured
+	f := Finding{ID: id, Severity: how, Packets: packets, Transfer: transfer, text: words.Say("found."+name, args...)}
 	if words.Has("advice." + name) {
 		f.advice = words.Say("advice." + name)
 	} else if words.Has("advice." + id) {

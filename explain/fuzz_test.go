@@ -2,6 +2,9 @@ package explain
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -98,4 +101,43 @@ func FuzzDialogue(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Captures that were damaged are told as far as they can be.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "captures", "*.pcap"))
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d captures: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			whole, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for seed := range uint64(40) {
+				r := rand.New(rand.NewPCG(seed, uint64(len(whole))))
+				b := bytes.Clone(whole)
+				for range 1 + r.IntN(50) {
+					b[24+r.IntN(len(b)-24)] = byte(r.IntN(256))
+				}
+				if r.IntN(3) == 0 {
+					b = b[:24+r.IntN(len(b)-24)]
+				}
+				src, err := capture.NewReader(bytes.NewReader(b), file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				teller := NewTeller(Options{Hash: true})
+				if err := teller.Read(t.Context(), src, file); err != nil {
+					t.Fatal(err)
+				}
+				if checkStory(t, teller.Story()); t.Failed() {
+					t.Fatalf("with seed %d", seed)
+				}
+			}
+		})
+	}
 }
