@@ -127,9 +127,11 @@ func mirrorBothWays(t *testing.T, addr, root string, e encounter, bars bool) {
 				return
 			}
 			// What the server cannot read is not missing.
-			if err := os.Chmod(filepath.Join(root, tree, "sub", "deep"), 0); err != nil {
+			deep := filepath.Join(root, tree, "sub", "deep")
+			if err := os.Chmod(deep, 0); err != nil {
 				t.Skip(err)
 			}
+			t.Cleanup(func() { _ = os.Chmod(deep, 0o755) }) // else an ordinary user could not remove it
 			down(mirror.Result{Same: 3, Failed: 1}, mirror.Options{Delete: true})
 			if _, err := os.Stat(filepath.Join(back, "sub", "deep", "ü")); err != nil {
 				t.Error(err)
