@@ -528,11 +528,11 @@ func dialFrom(ctx context.Context, from netip.Addr, to string) (*net.TCPConn, er
 	d := net.Dialer{KeepAlive: -1}
 	d.SetMultipathTCP(false)
 	if from.IsValid() && !from.IsUnspecified() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+		d.LocalAddr, d.Control = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), lateBind
 	}
 	c, err := d.DialContext(ctx, "tcp", to)
 	if d.LocalAddr != nil && isNotOurs(err) {
-		d.LocalAddr = nil
+		d.LocalAddr, d.Control = nil, nil
 		c, err = d.DialContext(ctx, "tcp", to)
 	}
 	if err != nil {
