@@ -149,7 +149,7 @@ func announce(s *session, l line) func() error {
 		s.say(ftp.NewReply(200, "EPSV ALL: only EPSV from now on."), false)
 		return nil
 	}
-	if s.tracker.State().Login != dialogue.LoggedIn {
+	if !s.resynced && s.tracker.State().Login != dialogue.LoggedIn {
 		s.deny(refuse(2, 530, "Log in first."))
 		return nil
 	}

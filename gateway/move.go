@@ -38,6 +38,9 @@ func (p *passage) move(client, server *net.TCPConn) error {
 	if err != nil {
 		return err
 	}
+	if p.opaque {
+		return p.both(c, s)
+	}
 	from, to := s, c
 	if p.up {
 		from, to = c, s
@@ -59,6 +62,24 @@ func (p *passage) move(client, server *net.TCPConn) error {
 	_ = from.end()
 	to.drain(time.Now().Add(p.s.set.DataTimeout))
 	return nil
+}
+
+// both moves bytes both ways, until each side has ended its own: behind a CCC
+// that passed, client and server speak TLS with each other on the data connection.
+func (p *passage) both(c, s *stream) error {
+	one := func(to, from *stream) error {
+		err := p.pump(to, from)
+		if err != nil {
+			_ = c.tcp.SetDeadline(past)
+			_ = s.tcp.SetDeadline(past)
+			return err
+		}
+		_ = to.end()
+		return nil
+	}
+	up := make(chan error, 1)
+	go func() { up <- one(s, c) }()
+	return errors.Join(one(c, s), <-up)
 }
 
 // protect does the TLS handshakes that there are, both at a time.
@@ -121,10 +142,11 @@ func (p *passage) pump(to, from *stream) error {
 		by := time.Now().Add(stall)
 		_ = from.tcp.SetReadDeadline(by)
 		_ = to.tcp.SetWriteDeadline(by)
+		before := p.bytes.Load()
 		n, err := from.copyTo(to, size)
 		total := p.bytes.Add(n)
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && n > 0 && p.ctx.Err() == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && total > before && p.ctx.Err() == nil:
 			err = nil // slow, and it moves
 		case errors.Is(err, os.ErrDeadlineExceeded) && p.ctx.Err() == nil:
 			return fmt.Errorf("nothing moved for %v", stall)

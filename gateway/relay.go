@@ -55,6 +55,7 @@ type passage struct {
 	done     chan struct{} // closed when nothing more will move
 	once     sync.Once
 	up       bool // bytes go to the server
+	opaque   bool // they may go both ways
 	secure   struct{ client, server *tls.Config }
 	owed     *owed
 	begun    bool        // 1xx was said
@@ -319,6 +320,7 @@ func (p *passage) begin(c ftp.Command) {
 	case "STOR", "STOU", "APPE":
 		p.up = true
 	}
+	p.opaque = s.resynced
 	p.secure.client, p.secure.server = s.client.secure.dataConfig(s.client.private), s.server.secure.dataConfig(s.server.private)
 	s.note(p, func(d *Data) {
 		d.Command = c.String()

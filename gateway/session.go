@@ -63,6 +63,7 @@ type session struct {
 	last     time.Time // when something was said
 	over     bool      // the client has got all that it will get
 	blind    bool
+	resynced bool // it was, and is no more: who has logged in is not known
 
 	draining   atomic.Bool
 	cause      string
@@ -179,7 +180,7 @@ func (s *session) serve(implicit bool) {
 		return
 	}
 	s.log(slog.LevelInfo, "session began", "server", s.rec.Server, "server_addr", s.rec.ServerAddr)
-	go s.relayReplies()
+	go s.relayReplies(s.relayed)
 	s.relayCommands()
 	s.part()
 }
@@ -364,7 +365,7 @@ func (s *session) goesOn() bool {
 		return true
 	}
 	until, why := s.last.Add(s.set.IdleTimeout), errIdle
-	if !s.blind && s.tracker.State().Login != dialogue.LoggedIn {
+	if !s.blind && !s.resynced && s.tracker.State().Login != dialogue.LoggedIn {
 		until, why = s.rec.Began.Add(s.set.LoginTimeout), errNoLogin
 	}
 	if busy && why == errIdle {
@@ -524,8 +525,8 @@ func (s *session) toServer(b []byte) {
 }
 
 // relayReplies hands on what the server says, until it says no more.
-func (s *session) relayReplies() {
-	defer close(s.relayed)
+func (s *session) relayReplies(relayed chan struct{}) {
+	defer close(relayed)
 	in := replies{in: &s.server.in}
 	for {
 		raw, r, err := in.next()

@@ -232,42 +232,82 @@ func (s *session) passTLS(l line) func() error {
 	}
 }
 
-// blindly relays bytes that cannot be read.
+// blindly relays bytes that cannot be read, record by record, until one of the
+// two ends, or until the client goes on in clear text where a record was due:
+// that is CCC, and the dialogue can be followed again.
 func (s *session) blindly() error {
-	_ = s.client.tcp.SetDeadline(time.Time{})
-	_ = s.server.tcp.SetDeadline(time.Time{})
-	both := make(chan error, 2)
-	carry := func(to net.Conn, from *leg) {
-		if rest := from.in.rest(); len(rest) > 0 {
-			if _, err := to.Write(rest); err != nil {
-				both <- err
-				return
-			}
+	relayed := make(chan struct{})
+	s.with(func() {
+		s.relayed = relayed
+		for _, l := range []*leg{&s.client, &s.server} {
+			_ = l.tcp.SetDeadline(time.Time{})
+			l.writeUntil = time.Time{}
 		}
-		_, err := io.Copy(to, from.conn)
-		if c, ok := to.(interface{ CloseWrite() error }); ok {
-			_ = c.CloseWrite()
+	})
+	go func() {
+		err := s.carryRecords(&s.client, &s.server)
+		if errors.Is(err, records.ErrClear) {
+			s.relayReplies(relayed)
+			return
 		}
-		both <- err
-	}
-	go carry(s.server.conn, &s.client)
-	go carry(s.client.conn, &s.server)
-	stop := context.AfterFunc(s.ctx, func() {
-		_ = s.client.tcp.SetDeadline(past)
-		_ = s.server.tcp.SetDeadline(past)
-	})
-	defer stop()
-	err := <-both
-	timer := time.AfterFunc(parting, func() {
-		_ = s.client.tcp.SetDeadline(past)
-		_ = s.server.tcp.SetDeadline(past)
-	})
-	defer timer.Stop()
-	<-both
-	if err != nil {
+		defer close(relayed)
+		s.with(func() { s.farewell(0, "", errServerGone) })
+	}()
+	err := s.carryRecords(&s.server, &s.client)
+	if !errors.Is(err, records.ErrClear) {
+		if err == nil {
+			err = errClientGone
+		}
 		return err
 	}
-	return errClientGone
+	s.with(func() {
+		s.tracker.Resync()
+		s.blind, s.resynced, s.last = false, true, time.Now()
+		s.log(slog.LevelInfo, "session can be followed again", "since", "CCC")
+		s.rec.Blind, s.rec.Advice = "", ""
+	})
+	_ = s.client.tcp.SetReadDeadline(time.Now().Add(s.set.IdleTimeout))
+	return nil
+}
+
+// carryRecords hands on what comes from one side. The error is nil at its end,
+// and [records.ErrClear] when clear text comes, with which from can go on.
+func (s *session) carryRecords(to, from *leg) error {
+	in := records.OneByOne(&begun{from.conn, from.in.rest()})
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := in.Read(buf[:])
+		if n > 0 {
+			if _, err := to.conn.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, records.ErrClear):
+			s.with(func() { from.in.reset(in.Clear()) })
+			return err
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// begun is a connection of which something has been read.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p)
 }
 
 // bufferSize is PBSZ: TLS needs none, so that it is always 0 (RFC 4217 8).
