@@ -330,7 +330,9 @@ func (p *passage) begin(c ftp.Command) {
 		return
 	}
 	p.ready = true
-	if p.wish.mode == dialogue.Active && p.mode == dialogue.Active && p.mayKernel() {
+	// pyftpdlib comes as soon as it hears PORT: then it is with us already, and
+	// has waited.
+	if p.wish.mode == dialogue.Active && p.mode == dialogue.Active && !p.forServer.Pending() && p.mayKernel() {
 		err := p.pinhole(s.set.Opener, firewall.Pinhole{
 			From: s.server.peer.Addr(), To: p.client, Via: p.told, As: netip.AddrPortFrom(s.known(), 0),
 		})
@@ -346,7 +348,6 @@ func (p *passage) begin(c ftp.Command) {
 		return
 	}
 	if p.forServer != nil {
-		p.forServer.Refuse() // who came before the transfer came too early
 		s.note(p, func(d *Data) {
 			if d.Pinhole == "" {
 				d.Opened, d.Pinhole = time.Now(), fmt.Sprintf("%v to %v", s.server.peer.Addr(), p.told)

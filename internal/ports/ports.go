@@ -333,10 +333,8 @@ func (l *Listener) Stranger(c *net.TCPConn) {
 	_ = c.Close()      // nothing was written
 }
 
-// Refuse turns away whoever waits to be accepted now.
-func (l *Listener) Refuse() {
-	_, _ = l.poll(func(netip.Addr) bool { return false }) // an accept that fails will fail again
-}
+// Pending says whether somebody waits to be accepted, as far as the system tells.
+func (l *Listener) Pending() bool { return isPending(l.TCPListener) }
 
 // Close gives the port back. It ends a waiting accept, and may be called again.
 func (l *Listener) Close() error {
