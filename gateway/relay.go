@@ -680,18 +680,29 @@ func (s *session) carried(p *passage, err error) {
 	}
 	s.gw.counters.failed.Add(1)
 	s.log(slog.LevelWarn, "no data connection", "why", nobody.what)
-	if p.owed == nil || p.answered || s.over {
+	// The server has the first word: it may have refused the transfer, and
+	// closed the connection by that.
+	time.AfterFunc(firstWord, func() { s.with(func() { s.giveUp(p, err) }) })
+}
+
+// firstWord is how long a server may take to say why there is no data
+// connection.
+const firstWord = time.Second
+
+// giveUp answers a transfer in the place of a server that does not: it may wait
+// for the data connection much longer than the client should.
+func (s *session) giveUp(p *passage, err error) {
+	o := p.owed
+	if o == nil || p.answered || s.over {
 		return
 	}
-	// The server may wait for it much longer than the client should.
-	o := p.owed
 	o.silent = true
 	s.gw.counters.denied.Add(1)
 	s.owed = slices.Insert(s.owed, max(0, slices.Index(s.owed, o)), &owed{reply: ftp.NewReply(425, sentence(err)).AppendTo(nil)})
 	if s.transcript != nil {
 		_ = s.transcript.Comment("by the gateway: 425 " + sentence(err))
 	}
-	s.ask(ftp.Command{Verb: "ABOR"}, func(dialogue.Exchange, []byte) {})
+	s.ask(ftp.Command{Verb: "ABOR"}, nothing)
 	s.settle()
 }
 

@@ -770,6 +770,9 @@ func (s *session) log(level slog.Level, text string, args ...any) {
 // plainError is an error without the addresses and calls that people do not
 // need.
 func plainError(err error) string {
+	if n, ok := errors.AsType[*noConnection](err); ok {
+		return n.what
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}

@@ -343,11 +343,9 @@ func TestNoDataConnection(t *testing.T) {
 		w.gets("RETR sea\r\nNOOP\r\n")
 		w.answer("150 Here.\r\n")
 		w.hears("150 Here.\r\n")
-		c, err := net.Dial("tcp", told.String())
-		if err != nil {
-			t.Fatal(err)
+		if c, err := net.Dial("tcp", told.String()); err == nil { // it may be cut at once
+			defer c.Close()
 		}
-		defer c.Close()
 		w.hears(fmt.Sprintf("425 The server at %v does not answer: connection refused.\r\n", at(data)))
 		w.gets("ABOR\r\n")
 		w.answer("426 aborted\r\n200 noop\r\n226 abor\r\n")
@@ -374,12 +372,11 @@ func TestNoDataConnection(t *testing.T) {
 		w.say("RETR sea\r\n")
 		w.gets("RETR sea\r\n")
 		s, err := net.Dial("tcp", to.String())
-		if err != nil {
-			t.Fatal(err)
-		}
 		w.answer("150 Here.\r\n")
-		w.write(s, "salt")
-		_ = s.Close()
+		if err == nil { // it may be cut at once
+			_, _ = s.Write([]byte("salt"))
+			_ = s.Close()
+		}
 		w.answer("226 Done.\r\n") // all has gone, as the server sees it
 		w.hears("150 Here.\r\n")
 		got := w.line(w.cin)
