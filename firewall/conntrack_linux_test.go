@@ -22,7 +22,12 @@ import (
 // what is related.
 func related(t *testing.T, control uint16) {
 	t.Helper()
-	c := strict(t)
+	admit(t, strict(t), control)
+}
+
+// admit lets control connections into a filter.
+func admit(t *testing.T, c *nftables.Conn, control uint16) {
+	t.Helper()
 	chains, err := c.ListChains()
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +136,24 @@ func TestConntrack(t *testing.T) {
 	firewalltest.TestOpener(t, func(t *testing.T) firewalltest.World {
 		return came.world(t, sessions{t, port, openConntrack(t, firewall.ConntrackOptions{Ports: []uint16{port}})})
 	})
+}
+
+// TestConntrackByMark has a filter that lets nothing related in, but our mark.
+func TestConntrackByMark(t *testing.T) {
+	t.Parallel()
+	if !firewall.InNamespace(t) {
+		return
+	}
+	const port = 2121
+	admit(t, dropping(t, expr.CtStateBitESTABLISHED), port)
+	hold(t, netip.AddrPortFrom(firewalltest.Server.Addr(), port))
+	w := listenAt(t, firewalltest.Server).world(t, sessions{t, port, openConntrack(t, firewall.ConntrackOptions{Ports: []uint16{port}})})
+	if _, err := w.Open(t.Context(), firewall.Pinhole{From: firewalltest.Client, Via: firewalltest.Gate, To: firewalltest.Server, Life: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	if !w.Connect(firewalltest.Client, firewalltest.Gate, true) {
+		t.Error("not connected")
+	}
 }
 
 // TestConntrackRefuses asks for what no expectation can be.

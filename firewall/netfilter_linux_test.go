@@ -21,8 +21,15 @@ import (
 )
 
 // strict sets up a filter that lets nothing in and nothing across but answers,
-// and what our mark is on.
+// what is related, and what our mark is on.
 func strict(t *testing.T) *nftables.Conn {
+	t.Helper()
+	return dropping(t, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+}
+
+// dropping is a filter that lets connections in those states in, and what our
+// mark is on.
+func dropping(t *testing.T, states uint32) *nftables.Conn {
 	t.Helper()
 	c, err := nftables.New()
 	if err != nil {
@@ -39,7 +46,7 @@ func strict(t *testing.T) *nftables.Conn {
 			key  expr.CtKey
 			bits uint32
 		}{
-			{expr.CtKeySTATE, expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED},
+			{expr.CtKeySTATE, states},
 			{expr.CtKeyMARK, firewall.DefaultMark},
 		} {
 			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
