@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -19,16 +18,18 @@ import (
 func stub(t testing.TB) net.Listener {
 	t.Helper()
 	l := listenOr(t, "127.0.0.1:0")
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go stubSession(c)
-		}
-	}()
+	go accept(l)
 	return l
+}
+
+func accept(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go stubSession(c)
+	}
 }
 
 // stubPorts spares the stub what the kernel's search for a port costs.
@@ -182,6 +183,6 @@ func TestManySessions(t *testing.T) {
 		t.Error(err)
 	}
 	if s := g.Stats(); s.Sessions != many || s.User != many || s.Failed != 0 || s.Open != 0 || s.Active != 0 {
-		t.Error(fmt.Sprintf("%+v", s))
+		t.Errorf("%+v", s)
 	}
 }
