@@ -16,9 +16,10 @@ import (
 type tape struct {
 	packets []capture.Packet
 	now     time.Time
+	window  uint16 // that is told
 }
 
-func newTape() *tape { return &tape{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
+func newTape() *tape { return &tape{window: 65000, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
 
 func (p *tape) Packets() iter.Seq2[*capture.Packet, error] {
 	return func(yield func(*capture.Packet, error) bool) {
@@ -50,7 +51,7 @@ func (p *tape) send(from, to netip.AddrPort, seq, acked uint32, flags byte, data
 	binary.BigEndian.PutUint32(segment[4:], seq)
 	binary.BigEndian.PutUint32(segment[8:], acked)
 	segment[12], segment[13] = 5<<4, flags
-	binary.BigEndian.PutUint16(segment[14:], 65000)
+	binary.BigEndian.PutUint16(segment[14:], p.window)
 	segment = append(segment, data...)
 	var ip []byte
 	if from.Addr().Is4() {
