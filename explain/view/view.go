@@ -239,7 +239,8 @@ func (v *View) Works() bool {
 	return !slices.ContainsFunc(v.story.Sessions, func(s *explain.Session) bool { return s.Verdict == explain.Failed })
 }
 
-// findings are those of a session on both sides, errors first.
+// findings are those of a session on both sides, errors first. What is said of
+// several transfers in the same words is said once, and advice is given once.
 func (v *View) findings(s *explain.Session) []explain.Finding {
 	all := slices.Clone(s.Findings)
 	if _, far, _ := v.pair(s); far != nil && far.ID != s.ID {
@@ -251,7 +252,22 @@ func (v *View) findings(s *explain.Session) []explain.Finding {
 	}
 	rank := map[explain.Severity]int{explain.Error: 0, explain.Warning: 1, explain.Note: 2}
 	slices.SortStableFunc(all, func(a, b explain.Finding) int { return rank[a.Severity] - rank[b.Severity] })
-	return all
+	var few []explain.Finding
+	said := map[[2]string]int{}
+	advised := map[string]bool{}
+	for _, f := range all {
+		k := [2]string{f.ID, f.Text}
+		if i, ok := said[k]; ok {
+			few[i].Packets = slices.Compact(slices.Sorted(slices.Values(slices.Concat(few[i].Packets, f.Packets))))
+			continue
+		}
+		if advised[f.Advice] {
+			f.Advice = ""
+		}
+		said[k], advised[f.Advice] = len(few), true
+		few = append(few, f)
+	}
+	return few
 }
 
 // packets says where the evidence of a finding is.
@@ -279,6 +295,9 @@ func who(s *explain.Session) string { return cmp.Or(columns.Shown(s.User), "-") 
 
 // what a transfer moves.
 func (v *View) what(t *explain.Transfer) string {
+	if t.Verb == "" && t.Protected {
+		return v.say("view.hidden-command")
+	}
 	return cmp.Or(strings.TrimSpace(columns.Shown(t.Verb+" "+t.Path)), v.say("view.no-command"))
 }
 

@@ -61,8 +61,9 @@ var views = map[string]message{
 	},
 	"view.left-out": {"… {n} left out; --all shows all", "… 省略 {n} 项；--all 显示全部", "… 省略 {n} 項；--all 顯示全部", "… {n} 件省略。--all ですべて表示"},
 
-	"view.more-lines": {"… {n} more lines", "… 另有 {n} 行", "… 另有 {n} 行", "… ほか {n} 行"},
-	"view.no-command": {"no transfer command", "没有传输命令", "沒有傳輸命令", "転送コマンドなし"},
+	"view.more-lines":     {"… {n} more lines", "… 另有 {n} 行", "… 另有 {n} 行", "… ほか {n} 行"},
+	"view.no-command":     {"no transfer command", "没有传输命令", "沒有傳輸命令", "転送コマンドなし"},
+	"view.hidden-command": {"command under TLS", "TLS 下的命令", "TLS 下的命令", "TLS 下のコマンド"},
 
 	"view.packet":       {"(packet {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
 	"view.packets":      {"(packets {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
