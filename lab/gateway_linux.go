@@ -30,7 +30,7 @@ type gatewayOrder struct {
 	ServerMode gateway.Mode
 	KeepAlive  time.Duration
 	Patience   time.Duration
-	// Plane is what carries clear data: "user", or one in the kernel.
+	// Plane is what carries clear data, one of [Planes].
 	Plane string
 }
 
@@ -117,7 +117,15 @@ func (o gatewayOrder) serve() error {
 	if err != nil {
 		return err
 	}
-	if len(o.To) == 0 || o.Plane == "kernel" {
+	if o.Plane == "conntrack" {
+		c, err := firewall.OpenConntrack(firewall.ConntrackOptions{Ports: o.controlPorts()})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		set.Opener, set.Plane = c, o.Plane
+	}
+	if len(o.To) == 0 || o.Plane == "nftables" {
 		n, err := firewall.OpenNetfilter(firewall.NetfilterOptions{})
 		if err != nil {
 			return err
@@ -127,8 +135,8 @@ func (o gatewayOrder) serve() error {
 			set.Redirect = n
 			l = doors.Redirected(l, set.Log)
 		}
-		if o.Plane == "kernel" {
-			set.Opener, set.Plane = n, "nftables"
+		if o.Plane == "nftables" {
+			set.Opener, set.Plane = n, o.Plane
 		}
 	}
 	g, err := gateway.New(set)
@@ -139,4 +147,13 @@ func (o gatewayOrder) serve() error {
 		return err
 	}
 	return g.Serve(l)
+}
+
+// controlPorts are those of control connections on both sides.
+func (o gatewayOrder) controlPorts() []uint16 {
+	all := []uint16{o.Port}
+	for _, to := range o.To {
+		all = append(all, to.Port())
+	}
+	return all
 }

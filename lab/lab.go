@@ -22,8 +22,8 @@ type Lab struct {
 	// directories Programs.
 	Server, Client string
 	Programs       []string
-	// Plane is what carries clear data through gateways: "user", the process, or
-	// "kernel". Default "user".
+	// Plane is what carries clear data through gateways, one of [Planes]. If
+	// empty it is the process, "user".
 	Plane string
 	// Captures is the directory where the recordings of each case are kept, in
 	// one of its own. If empty they are not kept.
@@ -35,6 +35,10 @@ var (
 	Servers = []string{"vsftpd", "proftpd"}
 	Clients = []string{"curl", "lftp", "tnftp"}
 )
+
+// Planes are the ways of clear data through a gateway: the process, and the
+// kernel by pinholes of either kind.
+var Planes = []string{"user", "conntrack", "nftables"}
 
 // Result is a prediction beside what happened.
 type Result struct {
@@ -60,8 +64,8 @@ func (l *Lab) Check() error {
 	if l.Client != "" && !slices.Contains(Clients, l.Client) {
 		return fmt.Errorf("client %q is not known; want %s, or none for our own", l.Client, strings.Join(Clients, ", "))
 	}
-	if !slices.Contains([]string{"", "user", "kernel"}, l.Plane) {
-		return fmt.Errorf("data %q: want user or kernel", l.Plane)
+	if l.Plane != "" && !slices.Contains(Planes, l.Plane) {
+		return fmt.Errorf("data %q: want %s", l.Plane, strings.Join(Planes, ", "))
 	}
 	if l.Patience < 0 {
 		return fmt.Errorf("patience %v is less than nothing", l.Patience)
@@ -76,8 +80,8 @@ type Observation struct {
 	// should have gone on. Both are empty if it works.
 	Seen doctor.Seen `json:"seen,omitempty"`
 	Hop  string      `json:"hop,omitempty"`
-	// Plane is what carries clear data through gateways: "user", the process, or
-	// "kernel". Default "user".
+	// Plane is what carries clear data through gateways, one of [Planes]. If
+	// empty it is the process, "user".
 	Plane string
 	// Captures is the directory of the recordings, one file for each machine,
 	// if they are kept.

@@ -54,7 +54,12 @@ func (l *Lab) find(name string) (string, error) {
 func (l *Lab) cannot(n *topology.Network, mode doctor.Mode) string {
 	s, active := n.Session, mode == doctor.PORT || mode == doctor.EPRT
 	lines := s.Lines != "" && s.Lines != topology.Whole
+	strict := slices.ContainsFunc(n.Nodes(), func(m *topology.Node) bool {
+		return m.StrictlyReplies && m.ALG != nil && m.ALG.Kind == topology.Gateway
+	})
 	switch {
+	case l.Plane == "conntrack" && strict:
+		return "expectations are for a firewall that accepts what is related"
 	case (l.Server != "" || l.Client != "") && lines:
 		return "only our own programs cut their lines"
 	case l.Server == "vsftpd" && s.ClearAgain:

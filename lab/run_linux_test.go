@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,11 +13,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"towpath/doctor"
 	"towpath/explain"
+	"towpath/firewall"
+	"towpath/ftp"
 	"towpath/internal/words"
 	"towpath/topology"
 )
@@ -142,8 +149,107 @@ func TestGateway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compareIn(t, &Lab{Plane: "kernel"}, n.WithGateway())
+		for _, plane := range Planes[1:] {
+			compareIn(t, &Lab{Plane: plane}, n.WithGateway())
+		}
 	}
+}
+
+// A gateway that is killed leaves no rule behind, not even for the connection
+// that was announced; and one that is started then carries on.
+func TestGatewayKilled(t *testing.T) {
+	begin(t)
+	n, err := topology.Lookup("client-inside-strict-alg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n = n.WithGateway()
+	l := &Lab{Plane: "nftables"}
+	w, err := build(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	end, err := l.serve(t.Context(), w, n.Node("server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	router, client := w.hosts["router"], w.hosts["client"]
+	order := l.gatewayOn(n, n.Node("router"))
+	session := func() (at netip.AddrPort) {
+		t.Helper()
+		c, err := client.dial(t.Context(), n.Session.To)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		in := bufio.NewReader(c)
+		for _, turn := range [][2]string{{"", "220"}, {"USER ftp\r\n", "331"}, {"PASS secret\r\n", "230"}, {"PASV\r\n", "227"}} {
+			if _, err := c.Write([]byte(turn[0])); err != nil {
+				t.Fatal(err)
+			}
+			line := turn[1] + "-"
+			for strings.HasPrefix(line, turn[1]+"-") || line[0] == ' ' {
+				if line, err = in.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !strings.HasPrefix(line, turn[1]) {
+				t.Fatalf("%q: heard %q", turn[0], line)
+			}
+			if turn[1] == "227" {
+				if at, err = ftp.ParsePassive(line[3:]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return at
+	}
+	stop, err := router.perform(t.Context(), "gateway", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := session()
+	if got := tables(t, router); !slices.Contains(got, firewall.DefaultTable) {
+		t.Errorf("tables %v while it runs", got)
+	}
+	stop() // kill -9
+	if got := tables(t, router); slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, firewall.DefaultTable) }) {
+		t.Errorf("tables %v are left", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if c, err := client.dial(ctx, at); err == nil {
+		_ = c.Close()
+		t.Errorf("%v still leads to somebody", at)
+	}
+	stop, err = router.perform(t.Context(), "gateway", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	session()
+}
+
+// tables are the names of those in the kernel of a host.
+func tables(t *testing.T, h *host) (names []string) {
+	t.Helper()
+	err := h.do(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		all, err := c.ListTables()
+		for _, table := range all {
+			names = append(names, table.Name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // The gateway withstands what the helper of the kernel falls to.

@@ -68,7 +68,7 @@ func (v *labFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.lab.Client, "client", "", "another `PROGRAM` as client: "+strings.Join(lab.Clients, ", ")+" (default our own)")
 	f.StringArrayVar(&v.lab.Programs, "programs", nil, "look for them in this `DIRECTORY` too; may be repeated")
 	f.StringVar(&v.alg, "alg", "", "`gateway`: put our gateway in the place of each ALG of the kernel, and leave out networks that have none")
-	f.StringVar(&v.lab.Plane, "data", "user", "what carries clear data through gateways: `user|kernel`")
+	f.StringVar(&v.lab.Plane, "data", "user", "what carries clear data through gateways: `"+strings.Join(lab.Planes, "|")+"`")
 	f.StringVar(&v.mode, "mode", "all", "port, eprt, pasv, epsv or all")
 	f.DurationVar(&v.lab.Patience, "patience", 1500*time.Millisecond, "how long servers wait for a data connection; clients wait twice as long")
 	f.IntVarP(&v.jobs, "jobs", "j", 16, "run so many cases at once")
@@ -176,7 +176,7 @@ played on the helper of the kernel and on a gateway in its place.
 Exit codes: 0 if the gateway withstands all, 1 if not, 2 if they could not be
 played.`,
 		Example: `  towpath lab attack
-  towpath lab attack --data kernel --json`,
+  towpath lab attack --data nftables --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return inLab(func() error {
@@ -203,7 +203,7 @@ played.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&l.Plane, "data", "user", "what carries clear data through the gateway: `user|kernel`")
+	cmd.Flags().StringVar(&l.Plane, "data", "user", "what carries clear data through the gateway: `"+strings.Join(lab.Planes, "|")+"`")
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 16, "play so many at once")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
