@@ -61,7 +61,7 @@ func TestForward(t *testing.T) {
 		},
 		{
 			name: "all tried", v: gateway.Visitor{User: "anna@ftp.example.org"},
-			tried: []string{"ftp.example.org:21 (192.0.2.5)", "ftp.example.org:21 (2001:db8::5)"}, fail: "no server can be reached",
+			tried: []string{"ftp.example.org:21 (192.0.2.5)", "ftp.example.org:21 (2001:db8::5)"}, fail: "none answers now",
 		},
 		{name: "port", v: gateway.Visitor{User: "anna@ftp.example.org:2121"}, addr: "192.0.2.5:2121", user: "anna"},
 		{name: "user with an @", v: gateway.Visitor{User: "anna@example.com@198.51.100.7"}, addr: "198.51.100.7:21", user: "anna@example.com"},

@@ -211,9 +211,9 @@ func (p *Pool) Drain(name string, drain bool) error {
 
 // Errors of [Pool.Route]. Clients are told them.
 var (
-	ErrNoServer = errors.New("no server is for this")
-	ErrDown     = errors.New("no server can be reached now; try again later")
-	ErrFull     = errors.New("all servers are full; try again later")
+	ErrNoServer = errors.New("none is for this name")
+	ErrDown     = errors.New("none answers now; try again later")
+	ErrFull     = errors.New("all are full; try again later")
 )
 
 // Route implements [gateway.Router].

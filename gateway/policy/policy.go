@@ -108,7 +108,8 @@ func (d Decision) Explain() string {
 
 // Reach decides whether s may be led to its server at all. A rule that is about
 // some commands or paths only does not forbid that; what such a rule allows is
-// reason enough to go there.
+// reason enough to go there. While the user is not known, neither does a rule
+// about users, or about TLS, which may still come: ask again when he is.
 func (p *Policy) Reach(s Session) Decision {
 	what := "the server"
 	if name := s.name(); name != "" {
@@ -116,7 +117,7 @@ func (p *Policy) Reach(s Session) Decision {
 	}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if !r.about(s) || !r.Allow && r.partial() {
+		if !r.about(s) || !r.Allow && (r.partial() || s.User == "" && r.later()) {
 			continue
 		}
 		return Decision{Denied: !r.Allow, Rule: r, what: what}
@@ -135,7 +136,7 @@ func (p *Policy) Command(s Session, c ftp.Command, dir string) Decision {
 	d := Decision{what: ftp.Escape(c.Verb)}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if !r.about(s) || !r.does(a) {
+		if !r.about(s) || s.User == "" && r.later() || !r.does(a) {
 			continue
 		}
 		if len(r.Paths) > 0 && !r.covers(a) {
@@ -184,13 +185,23 @@ func (s Session) name() string {
 	return ""
 }
 
-// about tells whether a rule is about a session.
+// Sighted tells whether the policy needs to see what is said in a session, which
+// it cannot under TLS that passes through: everything but who comes from where.
+func (p *Policy) Sighted() bool {
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.partial() || r.later() || r.MaxSize > 0 })
+}
+
+// about tells whether a rule is about a session, or may turn out to be while the
+// user is not known.
 func (r *Rule) about(s Session) bool {
 	return (len(r.From) == 0 || within(r.From, s.Client)) &&
-		(len(r.Users) == 0 || s.User != "" && anyGlob(r.Users, s.User)) &&
-		(r.TLS == nil || *r.TLS == s.TLS) &&
+		(len(r.Users) == 0 || s.User == "" || anyGlob(r.Users, s.User)) &&
+		(r.TLS == nil || *r.TLS == s.TLS || s.User == "" && !s.TLS) &&
 		(len(r.To) == 0 || r.leads(s))
 }
+
+// later tells whether a rule is about what is only known with the user.
+func (r *Rule) later() bool { return len(r.Users) > 0 || r.TLS != nil }
 
 func (r *Rule) leads(s Session) bool {
 	for _, t := range r.To {
