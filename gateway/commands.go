@@ -69,12 +69,17 @@ func (s *session) dispatch(raw []byte, ahead bool) func() error {
 	return nil
 }
 
+// request is what a command asks for.
+func (s *session) request(l line) Request {
+	return Request{Visitor: s.visitor, Server: &s.seat.Server, Command: l.command, Dir: s.dir, RenameFrom: s.rename}
+}
+
 // allowed asks whether a command may go to the server.
 func (s *session) allowed(l line) bool {
 	if s.set.Allow == nil {
 		return true
 	}
-	err := s.set.Allow(Request{Visitor: s.visitor, Server: &s.seat.Server, Command: l.command, Dir: s.dir, RenameFrom: s.rename})
+	err := s.set.Allow(s.request(l))
 	if err == nil {
 		return true
 	}
@@ -192,6 +197,9 @@ func transfer(s *session, l line) func() error {
 		return nil
 	}
 	s.way, s.using = nil, way
+	if s.set.Size != nil {
+		way.most = s.set.Size(s.request(l))
+	}
 	way.begin(l.command)
 	o := s.forward(l)
 	o.way, way.owed = way, o

@@ -105,7 +105,7 @@ func (s *session) meet(ctx context.Context, seat *Seat) ([]byte, error) {
 		if s.set.Announce == nil {
 			return nil, errors.New("PROXY is wanted and Options.Announce is not set")
 		}
-		if err := s.set.Announce(s.server.tcp, v, s.visitor.Client, s.visitor.Local); err != nil {
+		if err := s.set.Announce(s.server.tcp, v, s.visitor.Client, s.visitor.called()); err != nil {
 			return nil, err
 		}
 	}

@@ -72,6 +72,8 @@ func (g *Gateway) Reload(o Options) error {
 }
 
 // Serve takes control connections from l until Shutdown or Close, and closes l.
+// A listener of package gateway/doors hands out connections that know more of
+// their client than their two ends.
 func (g *Gateway) Serve(l net.Listener) error { return g.serve(l, false) }
 
 // ServeTLS takes control connections that begin with a TLS handshake (implicit

@@ -133,6 +133,9 @@ func (p *passage) pump(to, from *stream) error {
 	if p.up {
 		most = limits.Upload
 	}
+	if p.most > 0 && (most == 0 || p.most < most) {
+		most = p.most
+	}
 	size := int64(piece)
 	if limits.Pace != nil {
 		size = pacedPiece
@@ -143,7 +146,11 @@ func (p *passage) pump(to, from *stream) error {
 		_ = from.tcp.SetReadDeadline(by)
 		_ = to.tcp.SetWriteDeadline(by)
 		before := p.bytes.Load()
-		n, err := from.copyTo(to, size)
+		next := size
+		if left := most - before; most > 0 && left < next {
+			next = left + 1 // the one byte more shows that it is too large
+		}
+		n, err := from.copyTo(to, next)
 		total := p.bytes.Add(n)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && total > before && p.ctx.Err() == nil:

@@ -39,6 +39,10 @@ type Options struct {
 	// Allow judges each command that would go to a server. The text of its
 	// error goes into the 550. nil allows all.
 	Allow func(Request) error
+	// Size is the most bytes that a transfer moves, 0 for no bound. It is asked
+	// when a transfer begins, and tightens what Limit says; a session that Limit
+	// does not bound may go through the kernel, where nobody counts. nil is no bound.
+	Size func(Request) int64
 	// Limit bounds the data of a session. It is asked when somebody has logged
 	// in. nil is no limit.
 	Limit func(Visitor, Server) Limits

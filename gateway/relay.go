@@ -54,8 +54,9 @@ type passage struct {
 	running  bool
 	done     chan struct{} // closed when nothing more will move
 	once     sync.Once
-	up       bool // bytes go to the server
-	opaque   bool // they may go both ways
+	up       bool  // bytes go to the server
+	opaque   bool  // they may go both ways
+	most     int64 // bytes of this transfer; 0 is no bound of its own
 	secure   struct{ client, server *tls.Config }
 	owed     *owed
 	begun    bool        // 1xx was said
@@ -413,7 +414,7 @@ func (p *passage) carry() (err error) {
 			return p.explain(err, fmt.Sprintf("the server at %v does not answer: %s", p.server, p.reason(err)))
 		}
 		if v := p.s.seat.Server.Proxy; v != 0 && p.s.set.Announce != nil {
-			if err = p.s.set.Announce(server, v, p.s.visitor.Client, p.s.visitor.Local); err != nil {
+			if err = p.s.set.Announce(server, v, p.s.visitor.Client, p.s.visitor.called()); err != nil {
 				return p.explain(err, "the server takes no PROXY header")
 			}
 		}

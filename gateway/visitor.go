@@ -30,3 +30,11 @@ func endpoint(a net.Addr) netip.AddrPort {
 	ap := t.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
+
+// called is where the client called, as he sees it.
+func (v *Visitor) called() netip.AddrPort {
+	if v.Reached.IsValid() {
+		return v.Reached
+	}
+	return v.Local
+}

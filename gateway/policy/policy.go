@@ -134,6 +134,9 @@ func (p *Policy) Reach(s Session) Decision {
 func (p *Policy) Command(s Session, c ftp.Command, dir string) Decision {
 	a := act(c, dir)
 	d := Decision{what: ftp.Escape(c.Verb)}
+	if a.verb == "ALLO" {
+		return p.announced(s, c, d)
+	}
 	for i := range p.Rules {
 		r := &p.Rules[i]
 		if !r.about(s) || s.User == "" && r.later() || !r.does(a) {
@@ -152,7 +155,7 @@ func (p *Policy) Command(s Session, c ftp.Command, dir string) Decision {
 		if r.Allow && a.classes&(Read|Write) != 0 {
 			d.MaxSize = r.MaxSize
 		}
-		return d.sized(c)
+		return d
 	}
 	d.Denied = p.Deny && a.classes&Own == 0
 	if !d.Denied {
@@ -161,13 +164,33 @@ func (p *Policy) Command(s Session, c ftp.Command, dir string) Decision {
 	return d
 }
 
-// sized refuses an ALLO that says at once what would be too large.
-func (d Decision) sized(c ftp.Command) Decision {
-	if d.MaxSize > 0 && c.Verb == "ALLO" {
-		if n, ok := allocated(c.Arg); ok && n > d.MaxSize {
-			d.Denied = true
-			d.what = fmt.Sprintf("a file of %d bytes, where %d are the most", n, d.MaxSize)
+// announced judges ALLO, which does nothing but say how large a file will be: it is
+// refused if no rule lets one of that size pass, wherever it goes.
+func (p *Policy) announced(s Session, c ftp.Command, d Decision) Decision {
+	n, said := allocated(c.Arg)
+	settled := false // the rules say something of every upload
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if !r.about(s) || s.User == "" && r.later() {
+			continue
 		}
+		if slices.Contains(r.Verbs, c.Verb) {
+			d.Rule, d.Denied = r, !r.Allow
+			return d
+		}
+		if settled || !r.does(action{verb: "STOR", classes: Write}) {
+			continue
+		}
+		settled = len(r.Paths) == 0
+		if r.Allow && (d.Rule == nil || d.MaxSize > 0 && (r.MaxSize == 0 || r.MaxSize > d.MaxSize)) {
+			d.Rule, d.MaxSize = r, r.MaxSize
+		}
+	}
+	if !settled && !p.Deny {
+		d.Rule, d.MaxSize = nil, 0
+	}
+	if d.Denied = said && d.MaxSize > 0 && n > d.MaxSize; d.Denied {
+		d.what = fmt.Sprintf("a file of %d bytes, where %d are the most", n, d.MaxSize)
 	}
 	return d
 }

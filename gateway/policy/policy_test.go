@@ -377,3 +377,26 @@ func ExamplePolicy_Command() {
 	// <nil>
 	// DELE: not allowed by the policy of the gateway (read only from outside)
 }
+
+// ALLO is refused only where no upload of that size would pass.
+func TestAnnouncedSize(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rules  string
+		deny   bool
+		denied bool
+	}{
+		{"", false, false},
+		{"allow path=/in size=10", false, false}, // elsewhere nothing is bounded
+		{"allow path=/in size=10", true, true},
+		{"allow path=/in size=10\ndeny do=write", false, true},
+		{"allow path=/in size=10\nallow path=/big size=1KiB\ndeny do=write", false, false},
+		{"allow do=write size=10\nallow", false, true},
+		{"deny do=ALLO", false, true},
+	} {
+		p := rules(t, tt.deny, tt.rules)
+		if d := p.Command(anna, ftp.Command{Verb: "ALLO", Arg: "11"}, "/"); d.Denied != tt.denied {
+			t.Errorf("%q, else deny=%v: %s", tt.rules, tt.deny, d.Explain())
+		}
+	}
+}

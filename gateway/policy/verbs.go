@@ -80,7 +80,7 @@ var verbs = map[string]struct {
 	"XCRC": {Read, unclear}, "XMD5": {Read, unclear}, "XSHA": {Read, unclear}, "XSHA1": {Read, unclear},
 	"XSHA256": {Read, unclear}, "XSHA384": {Read, unclear}, "XSHA512": {Read, unclear},
 
-	"STOR": {Write, whole}, "APPE": {Write, whole}, "STOU": {Write, whole}, "ALLO": {Write | Own, none},
+	"STOR": {Write, whole}, "APPE": {Write, whole}, "STOU": {Write, whole}, "ALLO": {Own, none},
 	"MKD": {Write, whole}, "XMKD": {Write, whole},
 	"RNFR": {Write, whole}, "RNTO": {Write, whole},
 	"MFMT": {Write, second}, "MFCT": {Write, second}, "MFF": {Write, second},
