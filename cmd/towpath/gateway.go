@@ -63,11 +63,13 @@ type gatewayFlags struct {
 	sandbox    bool
 	max        int
 	maxClient  int
+	maxUser    int
 	maxServer  int
 	readOnly   bool
 	rules      []string
 	logins     int
 	rate       int64
+	userRate   int64
 }
 
 // logFlags say how the log is written.
@@ -120,7 +122,7 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.config, "config", "", "read flags from this TOML `FILE`, one key for each; flags win")
 	f.StringArrayVar(&v.listen, "listen", nil, "listen on this `ADDRESS`, host:port or :port; may be repeated (default :21, unless --socks or --implicit is said)")
 	f.StringVar(&v.implicit, "implicit", "", "listen on this `ADDRESS` for TLS from the first byte")
-	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],…`")
+	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],…`; behind each may stand weight=N, max=N, drain, name=, hosts= and users= (patterns that it is for), tls=, proxy= and as=")
 	f.BoolVar(&v.transparent, "transparent", false, "take connections that are redirected here, and go where they wanted to")
 	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect port 21 to this process, in a table of its own, as plan prints it")
 	f.StringSliceVar(&v.from, "from", nil, "with --install-rules: redirect only what comes from these `NETWORKS`")
@@ -159,9 +161,11 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.transcript, "transcript", "", "keep the dialogue of each session in this `DIRECTORY`")
 	f.IntVar(&v.max, "max-sessions", 0, "at most so many sessions in all; 0 is no limit")
 	f.IntVar(&v.maxClient, "max-per-client", 0, "and so many of one client address")
+	f.IntVar(&v.maxUser, "max-per-user", 0, "and so many of one user")
 	f.IntVar(&v.maxServer, "max-per-server", 0, "and so many at one server")
 	f.IntVar(&v.logins, "logins-per-minute", 0, "and so many logins of one client address in a minute")
 	f.Int64Var(&v.rate, "rate", 0, "at most so many bytes a second for one session; 0 is no limit")
+	f.Int64Var(&v.userRate, "user-rate", 0, "and so many for all sessions of one user")
 	f.StringArrayVar(&v.rules, "rule", nil, "a `RULE` of who may do what, as in \"deny user=anonymous do=write\"; the first that matches counts; may be repeated")
 	f.BoolVar(&v.readOnly, "read-only", false, "let nobody change files")
 	f.DurationVar(&v.drain, "drain-timeout", time.Minute, "how long sessions may go on after SIGTERM")

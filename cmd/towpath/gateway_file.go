@@ -10,6 +10,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
+
+	"towpath/internal/config"
 )
 
 // readFlagFile sets flags by a file in TOML, whose keys are their names:
@@ -34,11 +36,11 @@ func readFlagFile(name string, f *pflag.FlagSet) error {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		flag := f.Lookup(key)
 		if flag == nil || key == "config" {
-			errs = append(errs, fmt.Errorf("%s: there is no key %q; the keys are the flags of towpath gateway", name, key))
+			errs = append(errs, config.Locate(name, text, key, false, errors.New("there is no such key; the keys are the flags of towpath gateway")))
 			continue
 		}
 		if err := setFlag(flag, keys[key]); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", name, key, err))
+			errs = append(errs, config.Locate(name, text, key, key == "health-user", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -52,7 +54,7 @@ func setFlag(flag *pflag.Flag, value any) error {
 	}
 	to, ok := flag.Value.(pflag.SliceValue)
 	if !ok {
-		return fmt.Errorf("%v is a list; want one value", value)
+		return errors.New("is a list; write one value, without brackets")
 	}
 	texts := make([]string, len(list))
 	for i, v := range list {

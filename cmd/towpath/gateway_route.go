@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -43,7 +45,11 @@ func (g *gatewayService) route(v *gatewayFlags, o *gateway.Options) error {
 			return err
 		}
 		if g.pool == nil {
-			g.pool, err = backends.NewPool(set, g.log)
+			if g.pool, err = backends.NewPool(set, g.log); err == nil {
+				var ctx context.Context
+				ctx, g.endChecks = context.WithCancel(context.Background())
+				g.checks.Go(func() { g.pool.Run(ctx) })
+			}
 		} else {
 			err = g.pool.Set(set)
 		}
@@ -86,20 +92,14 @@ func (v *gatewayFlags) servers(common gateway.Server) (backends.Options, error) 
 		return o, fmt.Errorf("--balance %w", err)
 	}
 	o.Health.User, o.Health.Password, _ = strings.Cut(v.healthUser, ":")
-	port := uint16(21)
-	if common.TLS == gateway.ImplicitTLS {
-		port = 990
-	}
 	for _, text := range v.to {
-		where, err := backends.ParseWhere(text)
+		s, err := backends.ParseServer(text, common)
 		if err != nil {
 			return o, fmt.Errorf("--to %w", err)
 		}
-		if _, _, err := net.SplitHostPort(text); err != nil {
-			where.Port = port
+		if s.Max == 0 {
+			s.Max = v.maxServer
 		}
-		s := backends.Server{Server: common, Max: v.maxServer}
-		s.Name, s.Addr = where.String(), where.String()
 		o.Servers = append(o.Servers, s)
 	}
 	return o, nil
@@ -119,16 +119,19 @@ func (g *gatewayService) police(v *gatewayFlags, o *gateway.Options) error {
 		}
 		p.Rules = append(p.Rules, r)
 	}
-	g.meter.Set(policy.Limits{Sessions: v.max, PerClient: v.maxClient, LoginsPerMinute: v.logins, Rate: v.rate})
-	o.Admit = func(w gateway.Visitor) (func(), error) { return g.meter.Enter(w.Client.Addr()) }
-	if len(p.Rules) > 0 {
-		o.Allow = func(r gateway.Request) error {
-			s := policy.Session{Client: r.Visitor.Client.Addr(), User: r.Visitor.User, TLS: r.Visitor.TLS, Host: r.Visitor.Host}
-			if r.Server != nil {
-				s.Server = r.Server.String()
-			}
-			return p.Command(s, r.Command, r.Dir).Err()
-		}
+	if p.Sighted() && must(gateway.ParseClientTLS(v.tls)) == gateway.PassTLS {
+		return errors.New("rules about users, commands, paths or sizes cannot be held under TLS that is passed through; say --tls refuse, or --tls terminate with a certificate")
+	}
+	g.guard.Set(p, policy.Limits{
+		Sessions: v.max, PerClient: v.maxClient, PerUser: v.maxUser,
+		LoginsPerMinute: v.logins, Rate: v.rate, UserRate: v.userRate,
+	})
+	o.Admit, o.Route = g.guard.Admit, g.guard.Router(o.Route)
+	if len(p.Rules) > 0 || v.logins > 0 || v.maxUser > 0 {
+		o.Allow = g.guard.Allow
+	}
+	if len(p.Rules) > 0 || v.rate > 0 || v.userRate > 0 {
+		o.Limit, o.Size = g.guard.Limit, g.guard.Size
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"towpath/firewall"
@@ -37,7 +38,9 @@ type gatewayService struct {
 	record    *logFile // nil: nobody wants it
 	plane     plane
 	pool      *backends.Pool // of --to; a reload does not forget its sessions
-	meter     policy.Meter
+	guard     policy.Guard
+	checks    sync.WaitGroup // of the servers of pool; endChecks ends them, if there are any
+	endChecks context.CancelFunc
 	socks     *doors.SOCKS // nil without --socks
 
 	selfSigned  *tls.Certificate
@@ -354,6 +357,10 @@ func (g *gatewayService) reload(load func() (*gatewayFlags, error)) {
 
 func (g *gatewayService) close() error {
 	var errs []error
+	if g.endChecks != nil {
+		g.endChecks()
+		g.checks.Wait()
+	}
 	if g.gateway != nil {
 		errs = append(errs, g.gateway.Close())
 	}

@@ -124,6 +124,28 @@ func (s *Settings) parse(name string, data []byte) error {
 	return errors.Join(errs...)
 }
 
+// Locate makes err one about a key of a TOML text, the file name, which is known
+// to be right: it tells the line and shows it. secret keeps it from being shown.
+func Locate(name string, data []byte, key string, secret bool, err error) *Error {
+	e := &Error{Key: key, Origin: Origin{From: FromFile, Name: name}, Err: err}
+	for _, p := range places(data) {
+		if len(p.path) == 0 || p.path[0] != key {
+			continue
+		}
+		rows := strings.Split(string(data), "\n")
+		if p.at.Line >= 1 && p.at.Line <= len(rows) {
+			row := strings.TrimSuffix(rows[p.at.Line-1], "\r")
+			// Columns are counted in bytes there, in characters here.
+			e.Origin.Line, e.Origin.Column = p.at.Line, 1+utf8.RuneCountInString(row[:min(max(p.at.Column-1, 0), len(row))])
+			if !secret {
+				e.Text = row
+			}
+		}
+		break
+	}
+	return e
+}
+
 // place is a key as it stands in the file: a header of a table, or the left
 // side of an equal sign.
 type place struct {
