@@ -65,9 +65,18 @@ const mostTried = 16
 func (s *session) connect(seat *Seat) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.set.ConnectTimeout)
 	defer cancel()
+	if s.gw.hasDialled(s.visitor.Client) {
+		return nil, errLoop
+	}
 	conn, err := dialFrom(ctx, seat.Server.As, seat.Server.Addr)
 	if err != nil {
 		return nil, err
+	}
+	s.gw.dials(endpoint(conn.LocalAddr()), true)
+	if s.gw.hasDialled(s.visitor.Client) { // our own call may have come in before it was written down
+		s.gw.dials(endpoint(conn.LocalAddr()), false)
+		_ = conn.Close()
+		return nil, errLoop
 	}
 	s.mu.Lock()
 	s.server.set(conn)
@@ -78,6 +87,7 @@ func (s *session) connect(seat *Seat) ([]byte, error) {
 	greeting, err := s.meet(ctx, seat)
 	if err != nil {
 		_ = conn.Close()
+		s.gw.dials(endpoint(conn.LocalAddr()), false)
 		s.mu.Lock()
 		s.server, s.seat = leg{}, nil
 		s.mu.Unlock()
@@ -323,6 +333,28 @@ func (s *session) settleOn(l line) error {
 	}
 	s.dispatch(l.raw, false)
 	return nil
+}
+
+// errLoop: a rule that redirects connections catches the gateway's own as well.
+var errLoop = errors.New("the connection comes from this gateway itself: a rule redirects its own connections to it")
+
+// dials takes note of our end of a connection to a server, or forgets it.
+func (g *Gateway) dials(own netip.AddrPort, there bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if there {
+		g.dialled[own] = struct{}{}
+	} else {
+		delete(g.dialled, own)
+	}
+}
+
+// hasDialled reports whether a client is this gateway itself.
+func (g *Gateway) hasDialled(client netip.AddrPort) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, is := g.dialled[client]
+	return is
 }
 
 // listensAt reports whether to is a control port of this gateway.

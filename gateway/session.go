@@ -225,6 +225,7 @@ func (s *session) finish() {
 	s.mu.Unlock()
 	if serverConn != nil {
 		_ = serverConn.Close()
+		s.gw.dials(s.server.local, false)
 	}
 	_ = s.client.conn.Close()
 	s.passages.Wait()
