@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -226,6 +227,10 @@ func (s *session) askWho() error {
 			if errors.Is(err, ftp.ErrTooLong) {
 				s.with(func() { s.deny(refuse(3, 500, "Line too long: at most %d bytes.", ftp.MaxLine)) })
 				continue
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				s.with(func() { s.say(ftp.NewReply(421, "Nobody logged in in time. Goodbye."), true) })
+				err = errNoLogin
 			}
 			return err
 		}

@@ -62,6 +62,7 @@ type session struct {
 	passages sync.WaitGroup
 	last     time.Time // when something was said
 	over     bool      // the client has got all that it will get
+	mute     bool      // a handshake is under way; nothing can be said in the clear
 	blind    bool
 	resynced bool // it was, and is no more: who has logged in is not known
 
@@ -154,7 +155,7 @@ func (s *session) serve(implicit bool) {
 		leave, err := s.set.Admit(s.visitor)
 		if err != nil {
 			s.gw.counters.refused.Add(1)
-			s.cause = "refused: " + err.Error()
+			s.because("refused: " + err.Error())
 			turnAway(s.client.tcp, implicit, "Sorry: "+err.Error())
 			return
 		}
@@ -170,13 +171,13 @@ func (s *session) serve(implicit bool) {
 	_ = s.client.tcp.SetReadDeadline(s.last.Add(s.set.LoginTimeout))
 	if implicit {
 		if err := s.secureClient(); err != nil {
-			s.cause = "TLS handshake failed: " + err.Error()
+			s.because("TLS handshake failed: " + err.Error())
 			return
 		}
 		s.client.private = true
 	}
 	if err := s.begin(); err != nil {
-		s.cause = err.Error()
+		s.because(err.Error())
 		return
 	}
 	s.log(slog.LevelInfo, "session began", "server", s.rec.Server, "server_addr", s.rec.ServerAddr)
@@ -210,11 +211,11 @@ func (s *session) part() {
 // that session and not the gateway.
 func (s *session) finish() {
 	if fault := recover(); fault != nil {
-		s.cause = "fault of the gateway"
+		s.because("fault of the gateway")
 		s.log(slog.LevelError, "session ended by a fault; please report it", "fault", fault, "stack", string(debug.Stack()))
 	}
-	s.end(cmpCause(s.cause))
 	s.mu.Lock()
+	s.end(errors.New(s.cause))
 	s.over = true
 	s.drop()
 	if s.using != nil {
@@ -250,7 +251,14 @@ func (s *session) finish() {
 	}
 }
 
-func cmpCause(text string) error { return errors.New(text) }
+// because takes note of why the session ends; the first reason counts.
+func (s *session) because(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == "" {
+		s.cause = why
+	}
+}
 
 var errSessionEnded = errors.New("the session ended")
 
@@ -315,21 +323,7 @@ func (s *session) relayCommands() {
 			s.mu.Unlock()
 			return
 		}
-		s.mu.Lock()
-		for !s.over && (len(s.held) >= mostHeld || len(s.owed) >= mostOwed) {
-			s.room.Wait()
-		}
-		s.last = time.Now()
-		var after func() error
-		switch {
-		case s.over: // it is only read until it leaves
-		case s.asking && (len(s.held) > 0 || !overtakes(raw)):
-			s.held = append(s.held, bytes.Clone(raw))
-		default:
-			after = s.dispatch(raw, false)
-		}
-		s.mu.Unlock()
-		if after != nil {
+		if after := s.hear(raw); after != nil {
 			if err := after(); err != nil {
 				s.mu.Lock()
 				s.farewell(0, "", err)
@@ -338,6 +332,25 @@ func (s *session) relayCommands() {
 			}
 		}
 	}
+}
+
+// hear does what a line of the client asks for, or has it wait. What it returns
+// is to be called without the lock.
+func (s *session) hear(raw []byte) func() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.over && (len(s.held) >= mostHeld || len(s.owed) >= mostOwed) {
+		s.room.Wait()
+	}
+	s.last = time.Now()
+	switch {
+	case s.over: // it is only read until it leaves
+		return nil
+	case s.asking && (len(s.held) > 0 || !overtakes(raw)):
+		s.held = append(s.held, bytes.Clone(raw))
+		return nil
+	}
+	return s.dispatch(raw, false)
 }
 
 // overtakes: ABOR does not wait for the answer to an announcement, which may
@@ -414,6 +427,9 @@ func (s *session) farewell(code int, text string, why error) {
 
 // send writes to the client. The caller holds mu.
 func (s *session) send(raw []byte) {
+	if s.mute {
+		return
+	}
 	if err := s.client.write(raw); err != nil && !s.over {
 		s.over = true
 		if s.cause == "" {
@@ -528,6 +544,13 @@ func (s *session) toServer(b []byte) {
 // relayReplies hands on what the server says, until it says no more.
 func (s *session) relayReplies(relayed chan struct{}) {
 	defer close(relayed)
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.because("fault of the gateway")
+			s.log(slog.LevelError, "session ended by a fault; please report it", "fault", fault, "stack", string(debug.Stack()))
+			s.cut(errors.New("fault of the gateway"))
+		}
+	}()
 	in := replies{in: &s.server.in}
 	for {
 		raw, r, err := in.next()

@@ -62,7 +62,8 @@ func (s *session) secured(verb string) bool {
 }
 
 // secureClient does the handshake with the client. Nothing that was read
-// before it survives.
+// before it survives. It is called without the lock, as secureServer is: a slow
+// peer shall keep nobody from looking at the session.
 func (s *session) secureClient() error {
 	b := resume.NewBinding(s.set.TLS, resume.Prefer)
 	c := tls.Server(records.OneByOne(s.client.tcp), b.Control())
@@ -71,12 +72,13 @@ func (s *session) secureClient() error {
 		return err
 	}
 	_ = s.client.tcp.SetWriteDeadline(time.Time{})
-	s.client.writeUntil = time.Time{}
 	_ = s.client.tcp.SetReadDeadline(s.rec.Began.Add(s.set.LoginTimeout))
-	s.client.conn = c
-	s.client.in.reset(c)
-	s.client.secure.binding = b
-	s.visitor.TLS, s.visitor.ServerName = true, c.ConnectionState().ServerName
+	s.with(func() {
+		s.client.writeUntil = time.Time{}
+		s.client.conn, s.client.secure.binding = c, b
+		s.client.in.reset(c)
+		s.visitor.TLS, s.visitor.ServerName = true, c.ConnectionState().ServerName
+	})
 	return nil
 }
 
@@ -94,10 +96,11 @@ func (s *session) secureServer(ctx context.Context) error {
 	if err := c.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS with the server: %w", err)
 	}
-	s.server.conn = c
-	s.server.in.reset(c)
-	s.server.secure.tickets = t
-	s.rec.ServerTLS = true
+	s.with(func() {
+		s.server.conn, s.server.secure.tickets = c, t
+		s.server.in.reset(c)
+		s.rec.ServerTLS = true
+	})
 	return nil
 }
 
@@ -141,12 +144,14 @@ func auth(s *session, l line) func() error {
 // startTLS says 234 and does the handshake, in the goroutine that reads the
 // client.
 func (s *session) startTLS() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.send(ftp.NewReply(234, "Begin TLS now.").AppendTo(nil))
+	s.with(func() {
+		s.send(ftp.NewReply(234, "Begin TLS now.").AppendTo(nil))
+		s.mute = true
+	})
 	if err := s.secureClient(); err != nil {
 		return fmt.Errorf("TLS handshake with the client failed: %w", err)
 	}
+	s.with(func() { s.mute = false })
 	return nil
 }
 
@@ -166,7 +171,9 @@ func (s *session) authBoth() func() error {
 		// This is the goroutine that reads the server.
 		ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
 		defer cancel()
+		s.mu.Unlock()
 		err := s.secureServer(ctx)
+		s.mu.Lock()
 		s.tracker.Resync()
 		answered <- outcome{err: err}
 	})
