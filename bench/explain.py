@@ -19,7 +19,8 @@ PROGRAMS = {
     "capinfos": ["capinfos", "-c", "{file}"],
     "tcpflow": ["tcpflow", "-q", "-o", "{dir}", "-r", "{file}"],
     "tshark": ["tshark", "-n", "-r", "{file}", "-Y", "ftp", "-T", "fields", "-e", "frame.number", "-e", "ftp.request.command", "-e", "ftp.response.code"],
-    "towpath": ["{towpath}", "explain", "--json", "{file}"],
+    "towpath": ["{towpath}", "explain", "{file}"],
+    "towpath --json": ["{towpath}", "explain", "--json", "{file}"],  # with the SHA-256 of each file
 }
 
 # Sessions and bytes of data of each file.
