@@ -232,7 +232,8 @@ func NewTracker(h Handler, o Options) *Tracker {
 	}
 }
 
-// Packet takes the next packet. Packets of several files may follow each other.
+// Packet takes the next packet. Packets of several files may follow each other,
+// where one goes on where the other ends; marks then do not tell which file.
 func (t *Tracker) Packet(p *Packet) {
 	if t.stats.Packets++; t.stats.Packets%patience == 0 && len(t.ending) > 0 {
 		t.endWaiting(p)
