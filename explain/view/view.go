@@ -6,6 +6,8 @@
 package view
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -135,10 +137,41 @@ func (v *View) pair(s *explain.Session) (near, far *explain.Session, between *ex
 // WriteJSON writes the story as one object; docs/explain.schema.json says what
 // is in it.
 func (v *View) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
+	// One session at a time: encoding/json holds what it writes, twice over,
+	// until it is whole.
+	frame := *v.story
+	frame.Sessions = []*explain.Session{}
+	var b bytes.Buffer
+	if err := indented(&b, "", frame); err != nil {
+		return err
+	}
+	const none = "\n  \"sessions\": [" // with a newline before it, it stands in no string
+	before, after, _ := strings.Cut(b.String(), none)
+	out := bufio.NewWriter(w)
+	out.WriteString(before + none)
+	for i, s := range v.story.Sessions {
+		b.Reset()
+		if err := indented(&b, "    ", s); err != nil {
+			return err
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString("\n    ")
+		out.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	}
+	if len(v.story.Sessions) > 0 {
+		out.WriteString("\n  ")
+	}
+	out.WriteString(after)
+	return out.Flush() // which has the error of each write
+}
+
+func indented(b *bytes.Buffer, prefix string, value any) error {
+	e := json.NewEncoder(b)
+	e.SetIndent(prefix, "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v.story)
+	return e.Encode(value)
 }
 
 func (v *View) say(name string, args ...any) string { return words.Say(name, args...).In(v.lang) }
