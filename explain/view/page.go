@@ -23,7 +23,7 @@ const (
 
 // WriteHTML writes a page that needs nothing else: no network, no script.
 func (v *View) WriteHTML(w io.Writer) error {
-	type finding struct {
+	type evident struct {
 		explain.Finding
 		Where string
 	}
@@ -33,7 +33,7 @@ func (v *View) WriteHTML(w io.Writer) error {
 		ID                   int
 		Title, When, Verdict string
 		Class                string
-		Findings             []finding
+		Findings             []evident
 		Transfers            []transfer
 		Axis, Ladder         template.HTML
 		Steps                []step
@@ -53,7 +53,7 @@ func (v *View) WriteHTML(w io.Writer) error {
 		}
 		for _, f := range v.findings(s) {
 			f.Text, f.Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
-			to.Findings = append(to.Findings, finding{f, v.packets(f)})
+			to.Findings = append(to.Findings, evident{f.Finding, v.packets(f)})
 		}
 		if drawn[s.ID] {
 			for _, t := range s.Transfers {

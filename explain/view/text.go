@@ -247,7 +247,7 @@ func (v *View) transfers(b *strings.Builder, s *explain.Session) {
 }
 
 // finding is what was found, with its evidence and what to do.
-func (v *View) finding(b *strings.Builder, f explain.Finding) {
+func (v *View) finding(b *strings.Builder, f finding) {
 	sign := map[explain.Severity]string{explain.Error: "✗ ", explain.Warning: "! ", explain.Note: "· "}[f.Severity]
 	text := f.ID + ": " + columns.Shown(f.Text)
 	if p := v.packets(f); p != "" {

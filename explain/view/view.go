@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -259,7 +260,7 @@ func (v *View) Reasons() []explain.Finding {
 				continue
 			}
 			if times[f.ID]++; times[f.ID] == 1 {
-				all = append(all, f)
+				all = append(all, f.Finding)
 			}
 		}
 	}
@@ -272,20 +273,30 @@ func (v *View) Works() bool {
 	return !slices.ContainsFunc(v.story.Sessions, func(s *explain.Session) bool { return s.Verdict == explain.Failed })
 }
 
+// finding is one with the name of the capture that its packets are of, if that is
+// not the one of the session.
+type finding struct {
+	explain.Finding
+	of string
+}
+
 // findings are those of a session on both sides, errors first. What is said of
 // several transfers in the same words is said once, and advice is given once.
-func (v *View) findings(s *explain.Session) []explain.Finding {
-	all := slices.Clone(s.Findings)
+func (v *View) findings(s *explain.Session) []finding {
+	var all []finding
+	for _, f := range s.Findings {
+		all = append(all, finding{f, ""})
+	}
 	if _, far, _ := v.pair(s); far != nil && far.ID != s.ID {
 		for _, f := range far.Findings {
-			if !slices.ContainsFunc(all, func(g explain.Finding) bool { return g.ID == f.ID }) {
-				all = append(all, f)
+			if !slices.ContainsFunc(s.Findings, func(g explain.Finding) bool { return g.ID == f.ID }) {
+				all = append(all, finding{f, v.story.Captures[far.Capture].File})
 			}
 		}
 	}
 	rank := map[explain.Severity]int{explain.Error: 0, explain.Warning: 1, explain.Note: 2}
-	slices.SortStableFunc(all, func(a, b explain.Finding) int { return rank[a.Severity] - rank[b.Severity] })
-	var few []explain.Finding
+	slices.SortStableFunc(all, func(a, b finding) int { return rank[a.Severity] - rank[b.Severity] })
+	var few []finding
 	said := map[[2]string]int{}
 	advised := map[string]bool{}
 	for _, f := range all {
@@ -304,7 +315,7 @@ func (v *View) findings(s *explain.Session) []explain.Finding {
 }
 
 // packets says where the evidence of a finding is.
-func (v *View) packets(f explain.Finding) string {
+func (v *View) packets(f finding) string {
 	const most = 8
 	if len(f.Packets) == 0 {
 		return ""
@@ -320,7 +331,11 @@ func (v *View) packets(f explain.Finding) string {
 	if len(f.Packets) > 1 {
 		name = "view.packets"
 	}
-	return v.say(name, "list", strings.Join(all, ", "))
+	list := strings.Join(all, ", ")
+	if f.of != "" {
+		list = v.say("view.list-of", "list", list, "file", columns.Shown(filepath.Base(f.of)))
+	}
+	return v.say(name, "list", list)
 }
 
 // who is the client of a session, for people.

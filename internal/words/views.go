@@ -66,6 +66,7 @@ var views = map[string]message{
 	"view.hidden-command": {"command under TLS", "TLS 下的命令", "TLS 下的命令", "TLS 下のコマンド"},
 
 	"view.packet":       {"(packet {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
+	"view.list-of":      {"{list} of {file}", "{list}，{file}", "{list}，{file}", "{file} の {list}"},
 	"view.packets":      {"(packets {list})", "（包 {list}）", "（封包 {list}）", "（パケット {list}）"},
 	"view.mode.active":  {"active", "主动", "主動", "アクティブ"},
 	"view.mode.passive": {"passive", "被动", "被動", "パッシブ"},
