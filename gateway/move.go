@@ -64,22 +64,36 @@ func (p *passage) move(client, server *net.TCPConn) error {
 	return nil
 }
 
-// both moves bytes both ways, until each side has ended its own: behind a CCC
-// that passed, client and server speak TLS with each other on the data connection.
+// both moves bytes both ways: behind a CCC that passed, client and server speak
+// TLS with each other on the data connection. What counts is the way of the
+// transfer; how the other one ends, tells nothing.
 func (p *passage) both(c, s *stream) error {
-	one := func(to, from *stream) error {
-		err := p.pump(to, from)
-		if err != nil {
-			_ = c.tcp.SetDeadline(past)
-			_ = s.tcp.SetDeadline(past)
-			return err
-		}
-		_ = to.end()
-		return nil
+	from, to := s, c
+	if p.up {
+		from, to = c, s
 	}
-	up := make(chan error, 1)
-	go func() { up <- one(s, c) }()
-	return errors.Join(one(c, s), <-up)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		if p.pump(from, to) == nil {
+			_ = from.end()
+		}
+	}()
+	err := p.pump(to, from)
+	if op, ok := errors.AsType[*net.OpError](err); ok && !op.Timeout() && p.ctx.Err() == nil {
+		// A reset behind the farewell of TLS takes nothing away, and one before
+		// it is seen by those who speak TLS.
+		err = nil
+	}
+	if err == nil {
+		_ = to.end()
+		_ = to.tcp.SetReadDeadline(time.Now().Add(p.s.set.DataTimeout))
+	} else {
+		_ = to.tcp.SetDeadline(past)
+		_ = from.tcp.SetDeadline(past)
+	}
+	<-back
+	return err
 }
 
 // protect does the TLS handshakes that there are, both at a time.
