@@ -36,7 +36,7 @@ func readFlagFile(name string, f *pflag.FlagSet) error {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		flag := f.Lookup(key)
 		if flag == nil || key == "config" {
-			errs = append(errs, config.Locate(name, text, key, false, errors.New("there is no such key; the keys are the flags of towpath gateway")))
+			errs = append(errs, config.Locate(name, text, key, false, fmt.Errorf("there is no key %q; the keys are the flags of towpath gateway", key)))
 			continue
 		}
 		if err := setFlag(flag, keys[key]); err != nil {
