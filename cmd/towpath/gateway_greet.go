@@ -84,8 +84,19 @@ func (v *gatewayFlags) example(listeners []listener) string {
 		}
 		at = net.JoinHostPort(host, port)
 	}
-	if v.explicit {
-		return fmt.Sprintf("  curl ftp://%s/ --user 'anonymous@%s:'\n", at, strings.TrimPrefix(v.allow[0], "*."))
+	switch {
+	case v.explicit && v.socks == "": // %40 is @, which ends a user in a URL
+		return fmt.Sprintf("  curl ftp://NAME%%40%s@%s/\n", v.target(), at)
+	case v.socks != "":
+		return fmt.Sprintf("  curl -x socks5h://%s ftp://NAME@%s/\n", at, v.target())
 	}
 	return fmt.Sprintf("  curl ftp://%s/ --user NAME\n  lftp -u NAME ftp://%s\n", at, at)
+}
+
+// target is a server that clients may ask for.
+func (v *gatewayFlags) target() string {
+	if strings.ContainsAny(v.allow[0], "*/:") {
+		return "HOST"
+	}
+	return v.allow[0]
 }
