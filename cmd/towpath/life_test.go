@@ -20,24 +20,6 @@ import (
 	"towpath/ftptest"
 )
 
-// write writes a file of the test.
-func write(t *testing.T, name, text string) string {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-func read(t *testing.T, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // stop ends a server as a service manager does.
 func (s *server) stop() {
 	s.t.Helper()
