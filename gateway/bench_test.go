@@ -53,7 +53,8 @@ func stubSession(c net.Conn) {
 			reply = "230 Welcome.\r\n"
 		case "PASV":
 			if data, err = stubPorts.Listen(context.Background(), loopback); err != nil {
-				return
+				reply = "425 " + err.Error() + "\r\n"
+				break
 			}
 			reply = "227 (" + ftp.FormatHostPort(at(data.TCPListener)) + ")\r\n"
 		case "RETR":
@@ -111,7 +112,7 @@ func (v *visitor) do(line, code string) string {
 func (v *visitor) session() {
 	v.do("USER a", "331")
 	v.do("PASS a", "230")
-	a, err := ftp.ParsePassive(strings.TrimSpace(v.do("PASV", "227")[4:]))
+	a, err := ftp.ParsePassive(strings.TrimPrefix(strings.TrimSpace(v.do("PASV", "227")), "227 "))
 	if err != nil {
 		v.b.Error(err)
 		return

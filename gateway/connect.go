@@ -66,16 +66,16 @@ const mostTried = 16
 func (s *session) connect(seat *Seat) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.set.ConnectTimeout)
 	defer cancel()
-	if s.gw.hasDialled(s.visitor.Client) {
+	if s.isOurCall() {
 		return nil, errLoop
 	}
 	conn, err := dialFrom(ctx, seat.Server.As, seat.Server.Addr)
 	if err != nil {
 		return nil, err
 	}
-	s.gw.dials(endpoint(conn.LocalAddr()), true)
-	if s.gw.hasDialled(s.visitor.Client) { // our own call may have come in before it was written down
-		s.gw.dials(endpoint(conn.LocalAddr()), false)
+	s.gw.dials(conn, true)
+	if s.isOurCall() { // our own call may have come in before it was written down
+		s.gw.dials(conn, false)
 		_ = conn.Close()
 		return nil, errLoop
 	}
@@ -88,7 +88,7 @@ func (s *session) connect(seat *Seat) ([]byte, error) {
 	greeting, err := s.meet(ctx, seat)
 	if err != nil {
 		_ = conn.Close()
-		s.gw.dials(endpoint(conn.LocalAddr()), false)
+		s.gw.dials(conn, false)
 		s.mu.Lock()
 		s.server, s.seat = leg{}, nil
 		s.mu.Unlock()
@@ -344,22 +344,25 @@ func (s *session) settleOn(l line) error {
 var errLoop = errors.New("the connection comes from this gateway itself: a rule redirects its own connections to it")
 
 // dials takes note of our end of a connection to a server, or forgets it.
-func (g *Gateway) dials(own netip.AddrPort, there bool) {
+func (g *Gateway) dials(conn net.Conn, there bool) {
+	own := endpoint(conn.LocalAddr())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if there {
-		g.dialled[own] = struct{}{}
+		g.dialled[own] = endpoint(conn.RemoteAddr())
 	} else {
 		delete(g.dialled, own)
 	}
 }
 
-// hasDialled reports whether a client is this gateway itself.
-func (g *Gateway) hasDialled(client netip.AddrPort) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	_, is := g.dialled[client]
-	return is
+// isOurCall reports whether the client is this gateway itself: both ends must be
+// those of a call of ours, since a client on the same machine may come from a port
+// from which we call somebody else.
+func (s *session) isOurCall() bool {
+	s.gw.mu.Lock()
+	defer s.gw.mu.Unlock()
+	to, is := s.gw.dialled[s.visitor.Client]
+	return is && (to == s.client.local || to == s.visitor.Original)
 }
 
 // listensAt reports whether to is a control port of this gateway.

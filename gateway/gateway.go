@@ -33,8 +33,8 @@ type Gateway struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
-	dialled   map[netip.AddrPort]struct{} // our ends of connections to servers
-	idle      sync.Cond                   // signalled when a session or a listener ends
+	dialled   map[netip.AddrPort]netip.AddrPort // our ends of connections to servers, and theirs
+	idle      sync.Cond                         // signalled when a session or a listener ends
 }
 
 // settings are Options and what is made of them. A session keeps those that it
@@ -50,7 +50,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, dialled: map[netip.AddrPort]struct{}{}}
+	g := &Gateway{listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, dialled: map[netip.AddrPort]netip.AddrPort{}}
 	g.idle.L = &g.mu
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.settings.Store(&settings{Options: o, ports: ports.New(ports.Range(o.Ports))})

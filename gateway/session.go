@@ -226,7 +226,7 @@ func (s *session) finish() {
 	s.mu.Unlock()
 	if serverConn != nil {
 		_ = serverConn.Close()
-		s.gw.dials(s.server.local, false)
+		s.gw.dials(s.server.tcp, false)
 	}
 	_ = s.client.conn.Close()
 	s.passages.Wait()
