@@ -13,21 +13,22 @@ import (
 	"towpath/doctor/check"
 	"towpath/doctor/probe"
 	"towpath/ftpclient"
+	"towpath/internal/strangers"
 )
 
 // TestDoctorWithStrangers has the doctor look at the servers of others, which
 // say each thing in words of their own.
 func TestDoctorWithStrangers(t *testing.T) {
 	t.Parallel()
-	for _, who := range strangers {
-		t.Run(who.name, func(t *testing.T) {
+	for _, who := range strangers.Peers {
+		t.Run(who.Name, func(t *testing.T) {
 			t.Parallel()
-			s := host(t, who.program, who.asRoot, who.command)
-			if err := os.WriteFile(filepath.Join(s.root, "sea.txt"), []byte("x"), 0o644); err != nil {
+			s := who.Start(t)
+			if err := os.WriteFile(filepath.Join(s.Root, "sea.txt"), []byte("x"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			o := ftpclient.Options{User: who.user, Password: who.password, DataTimeout: patience, Timeout: patience}
-			r, err := probe.Run(testContext(t), probe.Target{Addr: s.addr(), Options: o, Idle: 10 * time.Millisecond})
+			o := ftpclient.Options{User: who.User, Password: who.Password, DataTimeout: patience, Timeout: patience}
+			r, err := probe.Run(testContext(t), probe.Target{Addr: s.Addr(), Options: o, Idle: 10 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"towpath/ftpclient"
 	"towpath/ftptest"
+	"towpath/internal/strangers"
 )
 
 // exchanger is a server that was told to exchange files with others.
@@ -31,13 +32,13 @@ var exchangers = []struct {
 	start func(t *testing.T, ip string) exchanger
 }{
 	{"vsftpd", func(t *testing.T, ip string) exchanger {
-		return loosened(t, ip, "vsftpd", func(_ *stranger, conf string) string {
+		return loosened(t, ip, "vsftpd", func(_ *strangers.Server, conf string) string {
 			return conf + "port_promiscuous=YES\npasv_promiscuous=YES\nrequire_ssl_reuse=NO\n"
 		})
 	}},
 	{"ProFTPD", func(t *testing.T, ip string) exchanger { return looseProFTPD(t, ip, "TLSv1.2") }},
 	{"Pure-FTPd", func(t *testing.T, ip string) exchanger {
-		return loosened(t, ip, "Pure-FTPd", func(*stranger, string) string { return "-w" })
+		return loosened(t, ip, "Pure-FTPd", func(*strangers.Server, string) string { return "-w" })
 	}},
 	{"Towpath", func(t *testing.T, ip string) exchanger {
 		return exchanger{addr: serveAt(t, ip, nil, friendly, ftptest.TLS).Addr, as: func(*ftpclient.Options) {}}
@@ -46,10 +47,10 @@ var exchangers = []struct {
 
 func looseProFTPD(t *testing.T, ip, protocol string) exchanger {
 	t.Helper()
-	e := loosened(t, ip, "ProFTPD", func(s *stranger, conf string) string {
+	e := loosened(t, ip, "ProFTPD", func(s *strangers.Server, conf string) string {
 		return strings.NewReplacer(
 			"AllowOverwrite on\n", "AllowOverwrite on\nAllowForeignAddress on\n",
-			"TLSProtocol TLSv1.2 TLSv1.3\n", "TLSOptions NoSessionReuseRequired\nTLSCACertificateFile "+s.cert+"\nTLSProtocol "+protocol+"\n",
+			"TLSProtocol TLSv1.2 TLSv1.3\n", "TLSOptions NoSessionReuseRequired\nTLSCACertificateFile "+s.Cert+"\nTLSProtocol "+protocol+"\n",
 		).Replace(conf)
 	})
 	e.sscn = true
@@ -58,15 +59,15 @@ func looseProFTPD(t *testing.T, ip, protocol string) exchanger {
 
 // loosened starts a server of others with another configuration; one that has
 // none gets what change makes as one more argument.
-func loosened(t *testing.T, ip, name string, change func(s *stranger, conf string) string) exchanger {
+func loosened(t *testing.T, ip, name string, change func(s *strangers.Server, conf string) string) exchanger {
 	t.Helper()
-	for _, peer := range strangers {
-		if peer.name != name {
+	for _, peer := range strangers.Peers {
+		if peer.Name != name {
 			continue
 		}
-		s := hostAt(t, ip, peer.program, peer.asRoot, func(t *testing.T, s *stranger) []string {
-			argv := peer.command(t, s)
-			conf, err := filepath.Glob(filepath.Join(s.dir, "*.conf"))
+		s := strangers.HostAt(t, ip, peer.Program, peer.AsRoot, func(t testing.TB, s *strangers.Server) []string {
+			argv := peer.Command(t, s)
+			conf, err := filepath.Glob(filepath.Join(s.Dir, "*.conf"))
 			if err != nil || len(conf) == 0 {
 				return append(argv, change(s, ""))
 			}
@@ -74,10 +75,10 @@ func loosened(t *testing.T, ip, name string, change func(s *stranger, conf strin
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.write(t, filepath.Base(conf[0]), change(s, string(text)))
+			s.Write(t, filepath.Base(conf[0]), change(s, string(text)))
 			return argv
 		})
-		return exchanger{addr: s.addr(), as: func(o *ftpclient.Options) { o.User, o.Password = peer.user, peer.password }}
+		return exchanger{addr: s.Addr(), as: func(o *ftpclient.Options) { o.User, o.Password = peer.User, peer.Password }}
 	}
 	t.Fatalf("there is no %s", name)
 	return exchanger{}

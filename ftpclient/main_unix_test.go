@@ -3,10 +3,11 @@
 package ftpclient_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"testing"
+
+	"towpath/internal/strangers"
 )
 
 // victimEnv holds the errand of a process that is to be killed on its way.
@@ -17,12 +18,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, halfway([]byte(text)))
 		os.Exit(1)
 	}
-	code := m.Run()
-	if copied != "" {
-		if err := os.RemoveAll(copied); err != nil {
-			fmt.Fprintln(os.Stderr, errors.Join(errors.New("what was unpacked stays"), err))
-			code = max(code, 1)
-		}
-	}
-	os.Exit(code)
+	os.Exit(strangers.Main(m))
 }

@@ -16,6 +16,7 @@ import (
 	"towpath/ftpclient/mirror"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/internal/strangers"
 	"towpath/storage/disk"
 )
 
@@ -25,11 +26,11 @@ import (
 // whose servers it needs.
 func TestMirrorStrangers(t *testing.T) {
 	t.Parallel()
-	for _, peer := range strangers {
-		t.Run(peer.name, func(t *testing.T) {
+	for _, peer := range strangers.Peers {
+		t.Run(peer.Name, func(t *testing.T) {
 			t.Parallel()
-			s := host(t, peer.program, peer.asRoot, peer.command)
-			mirrorBothWays(t, s.addr(), s.root, encounter{user: peer.user, password: peer.password, resumes: peer.resumes}, true)
+			s := peer.Start(t)
+			mirrorBothWays(t, s.Addr(), s.Root, encounter{user: peer.User, password: peer.Password, resumes: peer.Resumes}, true)
 		})
 	}
 	t.Run("Towpath", func(t *testing.T) {

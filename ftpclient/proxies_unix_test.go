@@ -18,6 +18,7 @@ import (
 	"towpath/ftpclient"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/internal/strangers"
 )
 
 // outside is from where the proxies of these tests reach the servers. Those
@@ -39,14 +40,14 @@ var conduits = []struct {
 		return through(t, "http://"+(&relay{out: netip.MustParseAddr(outside), web: true}).start(t).addr)
 	}},
 	{"microsocks", []ftpclient.Mode{ftpclient.PASV}, func(t *testing.T) func(*ftpclient.Options) {
-		s := host(t, "microsocks", false, func(_ *testing.T, s *stranger) []string {
-			return []string{s.binary, "-i", s.ip, "-p", fmt.Sprint(s.port), "-b", outside, "-u", "alice", "-P", "secret"}
+		s := strangers.Host(t, "microsocks", false, func(_ testing.TB, s *strangers.Server) []string {
+			return []string{s.Binary, "-i", s.IP, "-p", fmt.Sprint(s.Port), "-b", outside, "-u", "alice", "-P", "secret"}
 		})
-		return through(t, "socks5://alice:secret@"+s.addr())
+		return through(t, "socks5://alice:secret@"+s.Addr())
 	}},
 	{"Dante", []ftpclient.Mode{ftpclient.PASV, ftpclient.PORT}, func(t *testing.T) func(*ftpclient.Options) {
-		s := host(t, "danted", false, func(t *testing.T, s *stranger) []string {
-			return []string{s.binary, "-N", "1", "-p", filepath.Join(s.dir, "pid"), "-f", s.write(t, "danted.conf", fmt.Sprintf(`logoutput: stderr
+		s := strangers.Host(t, "danted", false, func(t testing.TB, s *strangers.Server) []string {
+			return []string{s.Binary, "-N", "1", "-p", filepath.Join(s.Dir, "pid"), "-f", s.Write(t, "danted.conf", fmt.Sprintf(`logoutput: stderr
 internal: %s port = %d
 external: %s
 clientmethod: none
@@ -54,43 +55,43 @@ socksmethod: none
 client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
 socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect bind }
 socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: bindreply }
-`, s.ip, s.port, outside))}
+`, s.IP, s.Port, outside))}
 		})
-		return through(t, "socks5://"+s.addr())
+		return through(t, "socks5://"+s.Addr())
 	}},
 	{"tinyproxy", []ftpclient.Mode{ftpclient.PASV}, func(t *testing.T) func(*ftpclient.Options) {
-		s := host(t, "tinyproxy", false, func(t *testing.T, s *stranger) []string {
-			return []string{s.binary, "-d", "-c", s.write(t, "tinyproxy.conf", fmt.Sprintf(`Port %d
+		s := strangers.Host(t, "tinyproxy", false, func(t testing.TB, s *strangers.Server) []string {
+			return []string{s.Binary, "-d", "-c", s.Write(t, "tinyproxy.conf", fmt.Sprintf(`Port %d
 Listen %s
 Bind %s
 Timeout 60
 BasicAuth alice secret
 LogLevel Error
-`, s.port, s.ip, outside))}
+`, s.Port, s.IP, outside))}
 		})
-		return through(t, "http://alice:secret@"+s.addr())
+		return through(t, "http://alice:secret@"+s.Addr())
 	}},
 	{"mod_proxy", []ftpclient.Mode{ftpclient.EPSV, ftpclient.PORT}, gateOfProFTPD},
 }
 
 // gateOfProFTPD is a proxy that speaks FTP itself, and TLS with its clients.
 func gateOfProFTPD(t *testing.T) func(*ftpclient.Options) {
-	s := host(t, "proftpd", false, func(t *testing.T, s *stranger) []string {
-		me := runner(t)
+	s := strangers.Host(t, "proftpd", false, func(t testing.TB, s *strangers.Server) []string {
+		me := strangers.Runner(t)
 		group, err := user.LookupGroupId(me.Gid)
 		if err != nil {
 			t.Skip(err)
 		}
-		modules := filepath.Join(filepath.Dir(s.binary), "../lib/proftpd")
+		modules := filepath.Join(filepath.Dir(s.Binary), "../lib/proftpd")
 		for _, m := range []string{"mod_tls", "mod_proxy"} {
-			if !hasFile(filepath.Join(modules, m+".so")) {
+			if !strangers.HasFile(filepath.Join(modules, m+".so")) {
 				t.Skipf("%s has no %s.so (as root on Debian: tools/peers.sh install)", modules, m)
 			}
 		}
-		if err := os.Mkdir(filepath.Join(s.dir, "tables"), 0o700); err != nil {
+		if err := os.Mkdir(filepath.Join(s.Dir, "tables"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return []string{s.binary, "-n", "-q", "-c", s.write(t, "proftpd.conf", fmt.Sprintf(`ModulePath %s
+		return []string{s.Binary, "-n", "-q", "-c", s.Write(t, "proftpd.conf", fmt.Sprintf(`ModulePath %s
 LoadModule mod_tls.c
 LoadModule mod_proxy.c
 ServerType standalone
@@ -124,9 +125,9 @@ ProxyTLSEngine off
   From 127.0.0.0/8
   ProxyForwardEnabled on
 </Class>
-`, modules, s.port, s.ip, s.dir, me.Username, group.Name, s.cert, s.key, outside, s.dir))}
+`, modules, s.Port, s.IP, s.Dir, me.Username, group.Name, s.Cert, s.Key, outside, s.Dir))}
 	})
-	return func(o *ftpclient.Options) { o.Gate = &ftpclient.Gate{Addr: s.addr()} }
+	return func(o *ftpclient.Options) { o.Gate = &ftpclient.Gate{Addr: s.Addr()} }
 }
 
 // TestProxiesStrangers reaches the servers of others, and ours, through each
@@ -139,11 +140,11 @@ func TestProxiesStrangers(t *testing.T) {
 		t.Skipf("the proxies need another address of this machine: %v", err)
 	}
 	_ = l.Close()
-	for _, peer := range strangers {
-		t.Run(peer.name, func(t *testing.T) {
+	for _, peer := range strangers.Peers {
+		t.Run(peer.Name, func(t *testing.T) {
 			t.Parallel()
-			s := host(t, peer.program, peer.asRoot, peer.command)
-			throughAll(t, s.addr(), encounter{user: peer.user, password: peer.password, resumes: peer.resumes})
+			s := peer.Start(t)
+			throughAll(t, s.Addr(), encounter{user: peer.User, password: peer.Password, resumes: peer.Resumes})
 		})
 	}
 	t.Run("Towpath", func(t *testing.T) {

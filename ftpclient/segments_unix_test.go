@@ -23,6 +23,7 @@ import (
 	"towpath/ftpclient/segments"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/internal/strangers"
 	"towpath/storage/disk"
 )
 
@@ -55,11 +56,11 @@ func (e errand) pool() (*ftpclient.Pool, error) {
 func TestSegmentsStrangers(t *testing.T) {
 	t.Parallel()
 	big := noise(9<<20 + 3)
-	for _, peer := range strangers {
-		t.Run(peer.name, func(t *testing.T) {
+	for _, peer := range strangers.Peers {
+		t.Run(peer.Name, func(t *testing.T) {
 			t.Parallel()
-			s := host(t, peer.program, peer.asRoot, peer.command)
-			inSegments(t, errand{Addr: s.addr(), User: peer.user, Password: peer.password}, s.root, big)
+			s := peer.Start(t)
+			inSegments(t, errand{Addr: s.Addr(), User: peer.User, Password: peer.Password}, s.Root, big)
 		})
 	}
 	t.Run("Towpath", func(t *testing.T) {
