@@ -24,7 +24,7 @@ func (t *talk) conclude() {
 		t.Commands = []Command{}
 	}
 	t.Ended = t.link.conn.Last.Time
-	t.Control = *t.link.connection("client", t.turned)
+	t.Control = t.link.connection("client", t.turned)
 	t.shown = t.told()
 	for _, d := range t.shown {
 		i := len(t.Transfers)

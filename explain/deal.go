@@ -135,7 +135,7 @@ func (d *deal) backwards(l *link) bool {
 }
 
 // connection tells of a link; opener is client or server of the session.
-func (l *link) connection(opener string, backwards bool) *Connection {
+func (l *link) connection(opener string, backwards bool) Connection {
 	c := l.conn
 	listener := "client"
 	if opener == "client" {
@@ -146,7 +146,7 @@ func (l *link) connection(opener string, backwards bool) *Connection {
 		from, to = to, from
 	}
 	a, b := c.Side(from), c.Side(to)
-	x := &Connection{
+	x := Connection{
 		From: c.Addr(from), To: c.Addr(to),
 		SYNACK: mark(c.SYNACK), ACK: mark(c.Ack), SYN: l.syns,
 		Sent: a.Bytes, Received: b.Bytes, Missing: a.Missing + b.Missing,
@@ -160,15 +160,17 @@ func (l *link) connection(opener string, backwards bool) *Connection {
 	if f := mark(b.LastData); f.Packet > x.Last.Packet {
 		x.Last = f
 	}
-	for _, e := range []struct {
+	ends := make([]End, 0, 4)
+	for _, e := range [...]struct {
 		m   capture.Mark
 		by  string
 		rst bool
 	}{{a.FIN, opener, false}, {b.FIN, listener, false}, {a.RST, opener, true}, {b.RST, listener, true}} {
 		if e.m.Seen() {
-			x.Ends = append(x.Ends, End{mark(e.m), e.by, e.rst})
+			ends = append(ends, End{mark(e.m), e.by, e.rst})
 		}
 	}
+	x.Ends = append(x.Ends, ends...) // as many as there are; there are many connections
 	slices.SortStableFunc(x.Ends, func(a, b End) int { return a.Packet - b.Packet })
 	return x
 }
@@ -184,7 +186,7 @@ func (d *deal) carry() {
 	}
 	back := d.backwards(l)
 	c := l.connection(x.Opener, back)
-	x.Connection, x.From, x.To = c, c.From, c.To
+	x.Connection, x.From, x.To = &c, c.From, c.To
 	// Who sends: the client if it stores. Where that is not known it is the
 	// side that sent more.
 	fromOpener := x.upload() == (x.Opener == "client")

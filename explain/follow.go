@@ -372,8 +372,9 @@ func (r *trace) forget(t *talk) {
 	if t.deal != nil {
 		r.unwait(t.deal)
 	}
-	a := t.Client.Addr()
-	if r.secret[a] = slices.DeleteFunc(r.secret[a], func(x *talk) bool { return x == t }); len(r.secret[a]) == 0 {
+	if a := t.Client.Addr(); len(r.secret[a]) == 0 {
+		// It was not under TLS.
+	} else if r.secret[a] = slices.DeleteFunc(r.secret[a], func(x *talk) bool { return x == t }); len(r.secret[a]) == 0 {
 		delete(r.secret, a)
 	}
 	h := between(t.Client.Addr(), t.Server.Addr())

@@ -311,8 +311,11 @@ type Rewrite struct {
 }
 
 // In returns the story in a language. Names that programs read stay as they
-// are.
+// are. In English it is s itself.
 func (s *Story) In(l words.Lang) *Story {
+	if l == words.English { // as it was told: there may be many sessions
+		return s
+	}
 	c := *s
 	c.Sessions = make([]*Session, len(s.Sessions))
 	for i, x := range s.Sessions {

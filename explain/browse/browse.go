@@ -132,6 +132,16 @@ func (b *browser) take(s *explain.Story) {
 	if b.view != nil && len(b.sessions) > 0 {
 		id = b.sessions[b.cursor[list]].ID
 	}
+	if b.options.Guard != nil {
+		// The next story may number its sessions otherwise.
+		still := *s
+		still.Sessions = make([]*explain.Session, len(s.Sessions))
+		for i, x := range s.Sessions {
+			y := *x
+			still.Sessions[i] = &y
+		}
+		s = &still
+	}
 	b.view = view.New(s, b.options.Lang)
 	b.sieve()
 	if i := slices.IndexFunc(b.sessions, func(s *explain.Session) bool { return s.ID == id }); i >= 0 {

@@ -64,9 +64,16 @@ func (v *View) Title(s *explain.Session) string {
 // WriteText writes the story for people: the verdict first and last, between
 // them what happened step by step.
 func (v *View) WriteText(w io.Writer) error {
+	// One session at a time: with All they may be many.
 	var b strings.Builder
+	flush := func() error {
+		_, err := io.WriteString(w, b.String())
+		b.Reset()
+		return err
+	}
+	verdict := v.Verdict()
 	v.captures(&b, width)
-	columns.Wrap(&b, "", "", v.Verdict(), width)
+	columns.Wrap(&b, "", "", verdict, width)
 	v.reasons(&b)
 	if len(v.Told()) > 1 {
 		b.WriteByte('\n')
@@ -74,14 +81,16 @@ func (v *View) WriteText(w io.Writer) error {
 	}
 	for _, s := range v.shown() {
 		v.session(&b, s)
+		if err := flush(); err != nil {
+			return err
+		}
 	}
 	v.remaining(&b)
 	if len(v.Told()) > 0 {
 		b.WriteByte('\n')
-		columns.Wrap(&b, "", "", v.Verdict(), width)
+		columns.Wrap(&b, "", "", verdict, width)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return flush()
 }
 
 // captures says what was read, and what is odd about it.

@@ -33,6 +33,7 @@ type View struct {
 	story   *explain.Story
 	lang    words.Lang
 	byID    map[int]*explain.Session
+	told    []*explain.Session
 	between map[int]*explain.Translation // by the ID of either session
 }
 
@@ -45,13 +46,19 @@ func New(s *explain.Story, l words.Lang) *View {
 
 // take makes s the story that is viewed.
 func (v *View) take(s *explain.Story) {
-	v.story, v.byID, v.between = s, map[int]*explain.Session{}, map[int]*explain.Translation{}
+	v.story, v.byID, v.between = s, make(map[int]*explain.Session, len(s.Sessions)), map[int]*explain.Translation{}
 	for _, x := range s.Sessions {
 		v.byID[x.ID] = x
 	}
 	for i := range s.Translations {
 		for _, id := range s.Translations[i].Sessions {
 			v.between[id] = &s.Translations[i]
+		}
+	}
+	v.told = make([]*explain.Session, 0, len(s.Sessions))
+	for _, x := range s.Sessions {
+		if near, _, _ := v.pair(x); near.ID == x.ID {
+			v.told = append(v.told, x)
 		}
 	}
 }
@@ -104,15 +111,7 @@ func (v *View) Session(id int) *explain.Session { return v.byID[id] }
 
 // Told are the sessions that are told on their own: of a pair, that of the
 // client's side.
-func (v *View) Told() []*explain.Session {
-	var all []*explain.Session
-	for _, s := range v.story.Sessions {
-		if near, _, _ := v.pair(s); near.ID == s.ID {
-			all = append(all, s)
-		}
-	}
-	return all
-}
+func (v *View) Told() []*explain.Session { return slices.Clip(v.told) }
 
 // pair returns a session as it was seen on the client's side and on the
 // server's, and what was between them. Far is nil if only one side was captured.
@@ -255,6 +254,9 @@ func (v *View) Reasons() []explain.Finding {
 	var all []explain.Finding
 	times := map[string]int{}
 	for _, s := range v.Told() {
+		if _, far, _ := v.pair(s); !erred(s) && (far == nil || !erred(far)) {
+			continue // as most
+		}
 		for _, f := range v.findings(s) {
 			if f.Severity != explain.Error {
 				continue
@@ -266,6 +268,10 @@ func (v *View) Reasons() []explain.Finding {
 	}
 	slices.SortStableFunc(all, func(a, b explain.Finding) int { return times[b.ID] - times[a.ID] })
 	return all
+}
+
+func erred(s *explain.Session) bool {
+	return slices.ContainsFunc(s.Findings, func(f explain.Finding) bool { return f.Severity == explain.Error })
 }
 
 // Works says whether nothing failed.
