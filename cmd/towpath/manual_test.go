@@ -399,6 +399,34 @@ func TestDocumentedSettings(t *testing.T) {
 	}
 }
 
+// TestDocumentedGateways reads every file for a gateway that the documents show.
+func TestDocumentedGateways(t *testing.T) {
+	t.Parallel()
+	for name, blocks := range documented(t, "toml gateway") {
+		for _, b := range blocks {
+			file := filepath.Join(t.TempDir(), "gateway.toml")
+			if err := os.WriteFile(file, []byte(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var v gatewayFlags
+			f := pflag.NewFlagSet("gateway", pflag.ContinueOnError)
+			v.bind(f)
+			if err := f.Parse([]string{"--config", file}); err != nil {
+				t.Fatal(err)
+			}
+			next, err := v.load(f)
+			if err == nil {
+				g := &gatewayService{}
+				_, err = g.options(next)
+				err = errors.Join(err, g.close())
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // TestDocumentedAccounts reads every accounts file that the documents show.
 func TestDocumentedAccounts(t *testing.T) {
 	t.Parallel()
