@@ -306,6 +306,8 @@ func (t *talk) failure(d *deal, i int) {
 		t.found(d, i, "firewall", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case d.strange(t):
 		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
+	case d.final && t.neverBegun(x):
+		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
 	case x.Connection.isReset():
 		e, _ := x.Connection.Reset()
 		t.found(d, i, "reset", Error, packets, "who", who(e.By), "bytes", x.Bytes)
@@ -316,6 +318,12 @@ func (t *talk) failure(d *deal, i int) {
 	default:
 		t.found(d, i, "cut", Error, packets, "bytes", x.Bytes)
 	}
+}
+
+// neverBegun says that the server refused a transfer outright, and not since its
+// connection broke: what became of that afterwards says nothing.
+func (t *talk) neverBegun(x *Transfer) bool {
+	return x.CommandAt >= 0 && t.Commands[x.CommandAt].Begun == nil && x.Bytes == 0 && x.Code != 425 && x.Code != 426
 }
 
 // strange says that the connection was made by another host than the session.

@@ -61,6 +61,19 @@ func TestFindings(t *testing.T) {
 			C: RETR a.bin
 			D: client 198.51.100.2:50000 reset
 			S: 426 broken`, "reset", "failed", "after 13 bytes"},
+		"no such file, and the connection is reset": {`
+			C: EPSV
+			S: 229 ok (|||50000|)
+			C: RETR none.txt
+			S: 550 No such file.
+			D: client 198.51.100.2:50000 left`, "refused", "failed", "550"},
+		"reset before anything was sent": {`
+			C: EPSV
+			S: 229 ok (|||50000|)
+			C: RETR a.bin
+			S: 150 opening
+			D: client 198.51.100.2:50000 left
+			S: 451 broken`, "reset", "failed", "after 0 bytes"},
 		"forgotten": {`
 			C: EPSV
 			S: 229 ok (|||50000|)

@@ -142,7 +142,8 @@ const (
 // talk plays a dialogue of "C: " and "S: " lines on the control connection. A
 // line "D: " is a data connection, as "D: client 198.51.100.2:50000 server 1000":
 // who opens it, to where, who sends, and how many bytes. In place of the last
-// two may stand how it fails: unanswered, refused or reset.
+// two may stand how it fails: unanswered, refused, reset, or left by the one who
+// opened it. A line "L: " is one of the server that is sent twice and gets lost.
 func (w *wire) talk(t *testing.T, dialogue string) {
 	t.Helper()
 	for line := range strings.Lines(dialogue) {
@@ -154,10 +155,14 @@ func (w *wire) talk(t *testing.T, dialogue string) {
 			w.say(0, text+"\r\n")
 		case "S":
 			w.say(1, strings.ReplaceAll(text, `\n`, "\r\n")+"\r\n")
+		case "L":
+			for range 2 {
+				w.send(w.ends[1], w.ends[0], w.seq[1], w.seq[0], ack, text+"\r\n")
+			}
 		case "D":
 			w.carry(t, text)
 		default:
-			t.Fatalf("%q: want C:, S: or D:", line)
+			t.Fatalf("%q: want C:, S:, D: or L:", line)
 		}
 	}
 }
@@ -182,6 +187,9 @@ func (w *wire) carry(t *testing.T, text string) {
 		d.open()
 		d.say(1, "the beginning")
 		d.flag(1, rst|ack)
+	case "left":
+		d.open()
+		d.flag(0, rst|ack)
 	default:
 		var size int
 		if _, err := fmt.Sscan(f[3], &size); err != nil {
