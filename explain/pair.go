@@ -63,7 +63,10 @@ func (t *talk) print() uint64 {
 		if n++; n > 8 {
 			break
 		}
-		arg, reply := c.Arg, c.Reply
+		arg, reply, code := c.Arg, c.Reply, c.Code
+		if moves[c.Verb] {
+			reply, code = "", 0 // that of a long transfer may get lost
+		}
 		if announces[c.Verb] {
 			arg, reply = "", ""
 			if c.Code/100 != 2 {
@@ -74,7 +77,7 @@ func (t *talk) print() uint64 {
 			h.WriteString(s)
 			h.WriteByte(0)
 		}
-		h.WriteByte(byte(c.Code))
+		h.WriteByte(byte(code))
 	}
 	if n == 0 { // not a word: only the handshake tells
 		maphash.WriteComparable(&h, t.Client.Port())
@@ -296,6 +299,10 @@ func (n *Teller) compare(near, far *talk) {
 		} else {
 			n.learn(near, m[0], far)
 		}
+		if near.unheard(d, far, other) {
+			near.found(d, m[0], "forgotten", Error, near.packets(d), "bytes", d.transfer.Bytes)
+			d.transfer.Verdict = Failed
+		}
 		switch a, b := near.cause(m[0]), far.cause(m[1]); {
 		case weight(a) > weight(b):
 			far.adopt(other, m[1], near, m[0])
@@ -313,6 +320,18 @@ func (n *Teller) compare(near, far *talk) {
 			n.learn(far, i, near)
 		}
 	}
+}
+
+// unheard says that the reply at the end of a transfer got lost: next to the
+// server it was sent and sent again, and nobody has acknowledged it; next to the
+// client it was never seen. So nobody needs to wait until the client gives up.
+func (t *talk) unheard(d *deal, far *talk, other *deal) bool {
+	x, y := d.transfer, other.transfer
+	if x.Verdict != Unknown || !x.Complete || x.Verb == "" || d.final || !other.final || y.Code >= 400 {
+		return false
+	}
+	said := far.link.conn.Side(far.link.direction(fromServer, far.turned))
+	return said.Retransmitted > 0 && said.Acknowledged < said.Bytes
 }
 
 // cause is why a transfer failed, or might have.

@@ -93,3 +93,39 @@ func TestOtherSide(t *testing.T) {
 		})
 	}
 }
+
+// A reply that was sent and sent again, and never came, is missed before the
+// client gives up. While nobody sends it again it may still be on its way.
+func TestLostReply(t *testing.T) {
+	t.Parallel()
+	const transfer = login + `
+		C: EPSV
+		S: 229 ok (|||50000|)
+		C: RETR a.bin
+		S: 150 opening
+		D: client 198.51.100.2:50000 server 1000
+		`
+	seen := func(ahead time.Duration, client, dialogue string) *tape {
+		p := newTape()
+		p.now = p.now.Add(ahead)
+		p.dial(client, serverAt).open().talk(t, dialogue)
+		return p
+	}
+	for name, c := range map[string]struct {
+		far     string
+		verdict Verdict
+		cause   string
+	}{
+		"lost":         {transfer + "L: 226 done", Failed, "forgotten"},
+		"acknowledged": {transfer + "S: 226 done", Unknown, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := told(t, Options{}, seen(0, "10.0.0.7:40000", transfer), seen(time.Second, "203.0.113.1:61234", c.far))
+			x := s.Sessions[0].Transfers[0]
+			if x.Verdict != c.verdict || x.Cause != c.cause || s.Cause() != c.cause || s.Sessions[0].Verdict != c.verdict {
+				t.Errorf("got %s, cause %q, of the story %q; want %s, %q", x.Verdict, x.Cause, s.Cause(), c.verdict, c.cause)
+			}
+		})
+	}
+}
