@@ -33,6 +33,11 @@ func TestBecomeUser(t *testing.T) {
 		}
 	}
 	log := filepath.Join(logs, "log")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", read(t, log))
+		}
+	})
 	s := serveDir(t, dir, "--user-id", "nobody", "--active-port", "20", "--log-file", log, "--transcripts", filepath.Join(logs, "transcripts"))
 	c := s.login()
 	c.Put("STOR a", "his")
