@@ -203,6 +203,7 @@ func transfer(s *session, l line) func() error {
 	way.begin(l.command)
 	o := s.forward(l)
 	o.way, way.owed = way, o
+	way.start()
 	return nil
 }
 

@@ -50,7 +50,8 @@ type passage struct {
 	kernel               bool
 
 	started  chan struct{} // closed when a transfer begins
-	ready    bool          // started is closed
+	ready    bool          // begin was called
+	starting bool          // and start is to follow
 	running  bool
 	done     chan struct{} // closed when nothing more will move
 	once     sync.Once
@@ -359,8 +360,17 @@ func (p *passage) begin(c ftp.Command) {
 	if p.mode != p.wish.mode || s.client.peer.Addr().Is4() != s.server.peer.Addr().Is4() {
 		s.gw.counters.translated.Add(1)
 	}
-	close(p.started)
-	p.run()
+	p.starting = true
+}
+
+// start lets go what begin has readied, now that the server has the command: with
+// a ClientHello before it, pyftpdlib may reset the data connection.
+func (p *passage) start() {
+	if p.starting {
+		p.starting = false
+		close(p.started)
+		p.run()
+	}
 }
 
 // run carries the connection in a goroutine of its own.

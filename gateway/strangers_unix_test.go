@@ -239,9 +239,6 @@ func TestStrangersOnBothSides(t *testing.T) {
 						if way.security && !speaksTLS(t, s.Addr()) {
 							t.Skip("this server runs without TLS here")
 						}
-						if way.security && peer.Name == "pyftpdlib" {
-							t.Skip("pyftpdlib 1.5.7 was seen to reset the data connection of a listing under TLS; TestStrangers tries its TLS")
-						}
 						g := serve(t, s.Addr(), append(secured(s.Addr(), way.security), func(o *gateway.Options) { o.ServerMode = way.towards })...)
 						dir := t.TempDir()
 						if err := os.WriteFile(filepath.Join(dir, "up"), data, 0o600); err != nil {

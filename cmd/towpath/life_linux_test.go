@@ -38,7 +38,8 @@ func TestBecomeUser(t *testing.T) {
 			t.Logf("the server's log:\n%s", read(t, log))
 		}
 	})
-	s := serveDir(t, dir, "--user-id", "nobody", "--active-port", "20", "--log-file", log, "--transcripts", filepath.Join(logs, "transcripts"))
+	from := lowPort(t)
+	s := serveDir(t, dir, "--user-id", "nobody", "--active-port", strconv.Itoa(from), "--log-file", log, "--transcripts", filepath.Join(logs, "transcripts"))
 	c := s.login()
 	c.Put("STOR a", "his")
 	fi, err := os.Stat(filepath.Join(dir, "a"))
@@ -58,8 +59,8 @@ func TestBecomeUser(t *testing.T) {
 	c.Active()
 	c.Do("RETR a", 150)
 	d := c.Data()
-	if port := d.RemoteAddr().(*net.TCPAddr).Port; port != 20 {
-		t.Errorf("data comes from port %d, want 20", port)
+	if port := d.RemoteAddr().(*net.TCPAddr).Port; port != from {
+		t.Errorf("data comes from port %d, want %d", port, from)
 	}
 	c.Expect(226)
 
@@ -76,6 +77,21 @@ func TestBecomeUser(t *testing.T) {
 
 // A directory that the new user may not enter is an error at the start, not at
 // the first login.
+// lowPort finds a port that only root may have. It is not 20: servers of others,
+// in tests at the same time, keep that for themselves for a minute each time that
+// they open a connection from it (Pure-FTPd sets no SO_REUSEADDR).
+func lowPort(t *testing.T) int {
+	t.Helper()
+	for port := 1023; port > 600; port-- {
+		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			_ = l.Close() // nobody has come
+			return port
+		}
+	}
+	t.Fatal("no low port is free")
+	return 0
+}
+
 func TestBecomeUserWhoMayNot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
