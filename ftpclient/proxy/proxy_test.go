@@ -178,6 +178,10 @@ func scripted(t *testing.T, answers ...string) (addr string) {
 			}
 			go func() {
 				defer c.Close()
+				defer func() { // what is left unread would make a reset of the end
+					_ = c.(*net.TCPConn).CloseWrite()
+					_, _ = io.Copy(io.Discard, c)
+				}()
 				_ = c.SetDeadline(time.Now().Add(time.Minute))
 				buf := make([]byte, 4096)
 				for _, a := range answers {
