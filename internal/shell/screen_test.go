@@ -213,14 +213,16 @@ func TestScreen(t *testing.T) {
 	}
 	out.until(t, `evil\x1b[2J`)
 
-	press("\x04") // with a line being waited for, Ctrl-D is the end
+	press("\x04") // while nobody waits for a line, Ctrl-D is nothing
+	press("ahead")
+	out.until(t, "ahead") // so it was looked at
 	eof := make(chan error)
 	go func() {
 		_, err := s.ReadLine(t.Context(), "last> ")
 		eof <- err
 	}()
 	out.until(t, "last>")
-	press("\x04")
+	press("\x15\x04") // in a line that is empty again, it is the end
 	if err := <-eof; !errors.Is(err, io.EOF) {
 		t.Errorf("the end is %v", err)
 	}
