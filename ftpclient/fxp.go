@@ -84,7 +84,11 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 		}
 		return n
 	}
-	before := room()
+	before, err := b.size(ctx, target)
+	absent := refused(err, 550)
+	if err != nil {
+		before = -1
+	}
 	try := func(listens, connects peerOf) error {
 		err := x.run(ctx, listens, connects)
 		if refused(err, 426) && b.alive() == nil {
@@ -108,6 +112,13 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 			if again := try(peerOf{a, read}, peerOf{b, write}); !errors.Is(again, ErrFXP) {
 				err = again
 			}
+		}
+	}
+	if err != nil && absent && known && b.alive() == nil {
+		// In clear text the end of a source that has died looks like the end of
+		// the file, and the target may have taken it for that.
+		if n := room(); n >= 0 && n != size {
+			_, _ = b.do(ctx, "DELE", write.Arg) // the error says that there is no copy
 		}
 	}
 	if err != nil || !known {
