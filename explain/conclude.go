@@ -137,7 +137,7 @@ func (t *talk) inferred(told []*deal) []*deal {
 			})
 			switch {
 			case hidden:
-				d = &deal{inferred: true, transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
+				d = &deal{talk: t, inferred: true, transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
 			case i >= 0:
 				d = open[i]
 				d.inferred = true

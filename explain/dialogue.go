@@ -33,11 +33,13 @@ type talk struct {
 	odd    []oddity
 
 	link     *link
+	place    int     // in trace.talks
 	turned   bool    // the capture took the ends for each other
 	deals    []*deal // data connections, in the order of their announcements
 	deal     *deal   // the one announced last
 	moving   *deal   // the one of the transfer command asked last
 	vain     int     // announcements of which nothing came
+	open     int     // data connections that have not ended
 	refusals []*deal // announcements that were not accepted
 	shown    []*deal // those of Session.Transfers, one by one
 	strays   *talk   // what answered the client in place of the server

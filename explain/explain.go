@@ -109,17 +109,16 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 func (t *Teller) Story() *Story {
 	s := &Story{SchemaVersion: SchemaVersion, Captures: slices.Clone(t.files), Sessions: []*Session{}, Translations: []Translation{}}
 	var talks []*talk
+	last := 0
 	for i, r := range t.traces {
 		if s.Captures[i].Notes == nil {
 			s.Captures[i].Notes = []string{}
 		}
-		talks = append(talks, r.apart()...)
+		var apart []*talk
+		apart, last = r.apart(last)
+		talks = append(talks, apart...)
 	}
-	slices.SortStableFunc(talks, func(a, b *talk) int {
-		return cmp.Or(a.Capture-b.Capture, a.Started.Compare(b.Started))
-	})
-	for i, x := range talks {
-		x.ID = i + 1
+	for _, x := range talks {
 		x.conclude()
 	}
 	guesses(talks)
@@ -136,28 +135,43 @@ func (t *Teller) Story() *Story {
 	return s
 }
 
-// apart returns the sessions, without those that are only the answers to others
-// that came from another address than was asked.
-func (r *trace) apart() []*talk {
+// apart returns the sessions in order, without those that are only the answers
+// to others that came from another address than was asked. It numbers them from
+// behind last, also those that were let go, and returns the last number.
+func (r *trace) apart(last int) ([]*talk, int) {
 	asked := map[netip.AddrPort]*talk{}
 	for _, t := range r.talks {
+		if t == nil {
+			continue
+		}
 		if c := t.link.conn; c.SYN.Seen() && !t.link.established() {
 			asked[t.Client] = t
 		}
 	}
-	if len(asked) == 0 {
-		return r.talks
+	order := make([]int, len(r.talks))
+	for i := range order {
+		order[i] = i
+	}
+	if !slices.IsSorted(r.starts) {
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(r.starts[a], r.starts[b]) })
 	}
 	var all []*talk
-	for _, t := range r.talks {
+	for _, i := range order {
+		t := r.talks[i]
+		if t == nil {
+			last++
+			continue
+		}
 		c := t.link.conn
 		if x := asked[t.Client]; x != nil && x != t && !c.SYN.Seen() && c.SYNACK.Seen() && len(t.Commands) == 0 {
 			x.strays = t
 			continue
 		}
+		last++
+		t.ID = last
 		all = append(all, t)
 	}
-	return all
+	return all, last
 }
 
 // Close gives extracted files their names, and tells what went wrong with them.

@@ -17,7 +17,12 @@ type trace struct {
 	opts  *Options
 	store *store
 	index int
-	talks []*talk
+	talks []*talk // nil where one was let go
+	// starts are when talks began, also those that were let go.
+	starts []int64
+	// met counts the connections by the first sequence number of the client,
+	// where sessions are let go: what NATs leave as it is.
+	met map[uint32]int32
 	// awaited are the data connections that must follow, by where they go to;
 	// the newest is last.
 	awaited map[netip.AddrPort][]*deal
@@ -66,12 +71,13 @@ const (
 func newTrace(index int, o *Options, s *store) *trace {
 	return &trace{
 		opts: o, store: s, index: index,
-		awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{}, secret: map[netip.Addr][]*talk{},
+		met: map[uint32]int32{}, awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{}, secret: map[netip.Addr][]*talk{},
 	}
 }
 
 // deal is a data connection as it was agreed upon, and what became of it.
 type deal struct {
+	talk     *talk
 	transfer *Transfer
 	expect   dialogue.Expectation
 	links    []*link
@@ -97,6 +103,8 @@ type link struct {
 	backlog []said
 	kept    int
 	other   bool // it is no dialogue
+	met     bool // it is counted in trace.met
+	closed  bool
 	sink    *sink
 }
 
@@ -216,6 +224,8 @@ func (r *trace) talkOn(l *link) {
 	}
 	l.talk = t
 	r.talks = append(r.talks, t)
+	r.starts = append(r.starts, t.Started.UnixNano())
+	t.place, t.ID = len(r.talks)-1, len(r.talks)
 	h := between(c.Client.Addr(), c.Server.Addr())
 	r.between[h] = append(r.between[h], t)
 }
@@ -234,11 +244,30 @@ func (r *trace) follower() *follower {
 
 // Segment notes each SYN, which the tracker counts only.
 func (l *link) Segment(d capture.Direction, s *capture.Segment, p *capture.Packet) {
+	if !l.met {
+		l.meet(d, s)
+	}
 	if s.Flags&(capture.SYN|capture.ACK) == capture.SYN && d == capture.FromClient && len(l.syns) < 16 {
 		if n := len(l.syns); n == 0 || p.Time.Sub(l.syns[n-1].Time) > copyGap {
 			l.syns = append(l.syns, Mark{p.Number, p.Time})
 		}
 	}
+}
+
+// meet counts a connection by its first sequence number.
+func (l *link) meet(d capture.Direction, s *capture.Segment) {
+	l.met = true
+	if l.trace.opts.Told == nil || l.deal != nil {
+		return
+	}
+	isn := s.Seq
+	switch {
+	case d == capture.FromServer:
+		isn = s.Ack - 1
+	case s.Flags&capture.SYN == 0:
+		isn--
+	}
+	l.trace.met[isn]++
 }
 
 // Data makes [link] a [capture.Stream].
@@ -339,7 +368,7 @@ func (l *link) Gap(d capture.Direction, from, to int64, _ *capture.Packet) {
 
 // Close makes [link] a [capture.Stream].
 func (l *link) Close(*capture.Conn) {
-	l.backlog = nil
+	l.backlog, l.closed = nil, true
 	if l.talk == nil && !l.established() {
 		if r := l.trace; len(r.failed) < maxFailed {
 			r.failed = append(r.failed, l)
@@ -348,9 +377,33 @@ func (l *link) Close(*capture.Conn) {
 	if l.sink.close(); l.deal == nil && !l.trace.suspected(l) {
 		l.sink.drop()
 	}
-	if t := l.talk; t != nil {
-		l.trace.forget(t)
+	switch {
+	case l.talk != nil:
+		l.trace.forget(l.talk)
+		l.trace.tell(l.talk)
+	case l.deal != nil:
+		l.deal.talk.open--
+		l.trace.tell(l.deal.talk)
 	}
+}
+
+// tell gives a session to who wants to be told of it, and lets it go if he does
+// not keep it.
+func (r *trace) tell(t *talk) {
+	if r.opts.Told == nil || r.store != nil || t.follower != nil || t.open > 0 || r.holds(t) {
+		return
+	}
+	t.conclude()
+	if !r.opts.Filter.takes(t.Session) || !r.opts.Told(t.Session) {
+		r.talks[t.place] = nil
+	}
+}
+
+// holds says whether a session must wait for what others have to say.
+func (r *trace) holds(t *talk) bool {
+	c := t.link.conn
+	return !t.link.established() || !c.SYN.Seen() && c.SYNACK.Seen() && len(t.Commands) == 0 ||
+		len(t.suspects) > 0 || len(t.refusedLogins()) > 0 || r.met[c.Side(capture.FromClient).ISN] > 1
 }
 
 // suspected says whether a connection may be found to be a session's, though no
@@ -387,6 +440,9 @@ func (r *trace) forget(t *talk) {
 func (d *deal) take(l *link) {
 	l.deal, l.other = d, true
 	d.links = append(d.links, l)
+	if !l.closed {
+		d.talk.open++
+	}
 }
 
 // places are where the connection of a deal may go to: where the announcement
@@ -428,7 +484,7 @@ func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
 	}
 	t.deal = nil
 	e := x.Expectation
-	d := &deal{expect: e, agreed: t.at, control: t.Server.Addr(), transfer: &Transfer{AnnouncedBy: x.Command.Verb, AnnouncedAt: index, CommandAt: -1}}
+	d := &deal{talk: t, expect: e, agreed: t.at, control: t.Server.Addr(), transfer: &Transfer{AnnouncedBy: x.Command.Verb, AnnouncedAt: index, CommandAt: -1}}
 	switch {
 	case e != (dialogue.Expectation{}):
 		d.describe(t, index)
@@ -462,7 +518,7 @@ func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
 	d := t.deal
 	switch {
 	case d == nil || d.expect.Number != x.Expectation.Number:
-		d = &deal{transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
+		d = &deal{talk: t, transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
 		t.deals = append(t.deals, d)
 	case d.transfer.Verb != "": // the one before was refused; the listener is still there
 		next := *d

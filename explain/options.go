@@ -23,6 +23,18 @@ type Options struct {
 	// MaxSessions is how many sessions are told; what comes behind is counted
 	// and said. Default 1,000,000.
 	MaxSessions int
+	// Told, if it is set, is called with each session as soon as nothing that
+	// may still come changes what is told of it. If the answer is to let it
+	// go, the session is not in the [Story], and is the Teller's again: nothing
+	// of it may be kept. So a capture of many sessions is told in little memory.
+	//
+	// The ID of a session is final in the Story only; before, [Session.Before]
+	// tells the order. Told is not called for sessions that others may say
+	// more about: those that did not come about, were refused a login, are
+	// under TLS, or pass a NAT and are captured on both of its sides. These are
+	// always in the Story. Sessions of different captures are paired only if
+	// both are kept. With Extract all are kept, and Told is not called.
+	Told func(*Session) (keep bool)
 }
 
 // Filter chooses sessions: those for which all its fields hold. A field that is

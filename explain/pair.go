@@ -410,6 +410,9 @@ func (r *trace) kin(l *link) *link {
 		}
 	}
 	for _, t := range r.talks {
+		if t == nil {
+			continue
+		}
 		for _, d := range t.deals {
 			for _, x := range d.links {
 				if x != l && x.conn.SYN.Seen() && x.conn.Side(capture.FromClient).ISN == isn {

@@ -13,6 +13,7 @@
 package explain
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -82,6 +83,11 @@ type Session struct {
 	Cleared Mark `json:"cleared,omitzero"`
 
 	far int // from the client: 0 next to it
+}
+
+// Before says whether s began before x: the order of sessions in a [Story].
+func (s *Session) Before(x *Session) bool {
+	return cmp.Or(s.Capture-x.Capture, s.Started.Compare(x.Started), s.ID-x.ID) < 0
 }
 
 // Command is a command with its replies. One that nobody sent has no verb: the

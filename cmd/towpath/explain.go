@@ -140,6 +140,10 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 		// takes at most 3N, where it would be 2N else.
 		defer debug.SetGCPercent(debug.SetGCPercent(200))
 	}
+	var digest view.Digest
+	if e.plain() && len(files) == 1 {
+		e.options.Told = digest.Told
+	}
 	story, err := explain.Explain(cmd.Context(), files, e.options)
 	if err != nil {
 		return err
@@ -158,12 +162,16 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 			},
 		})
 	}
-	return e.show(cmd.OutOrStdout(), story, lang)
+	return e.show(cmd.OutOrStdout(), view.New(story, lang).With(&digest))
+}
+
+// plain says that text is written that shows few sessions of many.
+func (e *explaining) plain() bool {
+	return !e.all && !e.ladder && !e.json && !e.mermaid && !e.tui && e.follow == 0 && e.html == ""
 }
 
 // show writes the story in the form that was asked for.
-func (e *explaining) show(w io.Writer, story *explain.Story, lang catalogue.Lang) error {
-	v := view.New(story, lang)
+func (e *explaining) show(w io.Writer, v *view.View) error {
 	v.All = e.all
 	if e.html != "" {
 		if err := writeNew(e.html, v.WriteHTML); err != nil {
@@ -190,7 +198,7 @@ func (e *explaining) show(w io.Writer, story *explain.Story, lang catalogue.Lang
 		return err
 	}
 	switch {
-	case len(story.Sessions) == 0:
+	case len(v.Told()) == 0:
 		return exit(explainUnread, errors.New("")) // it has been told
 	case !v.Works():
 		return exit(explainFailed, errors.New(""))
@@ -392,7 +400,7 @@ func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 		}
 		if over {
 			fmt.Fprintln(out)
-			return e.show(out, story, lang)
+			return e.show(out, view.New(story, lang))
 		}
 	}
 }

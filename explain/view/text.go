@@ -25,7 +25,7 @@ const (
 // the first of those that did not work, or else the first.
 func (v *View) shown() []*explain.Session {
 	all := v.Told()
-	if v.All || len(all) <= mostSessions {
+	if v.All || v.count() <= mostSessions {
 		return all
 	}
 	some := slices.Clone(all)
@@ -42,7 +42,7 @@ func rank(d explain.Verdict) int {
 
 // remaining says how many sessions are not shown.
 func (v *View) remaining(b *strings.Builder) {
-	if n := len(v.Told()) - len(v.shown()); n > 0 {
+	if n := v.count() - len(v.shown()); n > 0 {
 		b.WriteByte('\n')
 		columns.Wrap(b, "", "", v.counted("view.more", n), width)
 	}
@@ -75,7 +75,7 @@ func (v *View) WriteText(w io.Writer) error {
 	v.captures(&b, width)
 	columns.Wrap(&b, "", "", verdict, width)
 	v.reasons(&b)
-	if len(v.Told()) > 1 {
+	if v.count() > 1 {
 		b.WriteByte('\n')
 		v.table(&b)
 	}
@@ -121,7 +121,7 @@ func (v *View) table(b *strings.Builder) {
 		some = all[:min(len(all), mostRows)]
 	}
 	columns.Table(b, v.Rows(some))
-	if n := len(all) - len(some); n > 0 {
+	if n := v.count() - len(some); n > 0 {
 		b.WriteString(v.say("view.left-out", "n", n) + "\n")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type View struct {
 	byID    map[int]*explain.Session
 	told    []*explain.Session
 	between map[int]*explain.Translation // by the ID of either session
+	gone    Digest                       // of the sessions that are not in the story
 }
 
 // New makes the view of a story.
@@ -69,7 +71,7 @@ func (v *View) Story() *explain.Story { return v.story }
 // Only is the same view of some of the sessions.
 func (v *View) Only(ids ...int) *View {
 	some, c := *v.story, *v
-	some.Sessions = nil
+	some.Sessions, c.gone = nil, Digest{}
 	for _, id := range ids {
 		for _, s := range v.Sides(id) {
 			if !slices.Contains(some.Sessions, s) {
@@ -249,18 +251,19 @@ func (v *View) Verdict() string {
 	if len(sessions) == 0 {
 		return v.say("view.none")
 	}
-	count := map[explain.Verdict]int{}
-	transfers := 0
+	count, ended := map[explain.Verdict]int{}, map[explain.Verdict]int{}
+	maps.Copy(count, v.gone.moved)
+	maps.Copy(ended, v.gone.ended)
+	transfers := v.gone.transfers
 	for _, s := range sessions {
 		transfers += len(s.Transfers)
+		ended[s.Verdict]++
 		for _, t := range s.Transfers {
 			count[t.Verdict]++
 		}
 	}
 	if transfers == 0 {
-		for _, s := range sessions {
-			count[s.Verdict]++
-		}
+		count = ended
 	}
 	var parts []string
 	for _, d := range verdicts {
@@ -268,33 +271,41 @@ func (v *View) Verdict() string {
 			parts = append(parts, v.say("view.count."+string(d), "n", n))
 		}
 	}
-	if n := lone(sessions); n > 0 && transfers > 0 {
+	if n := v.gone.lone + lone(sessions); n > 0 && transfers > 0 {
 		parts = append(parts, v.counted("view.lone", n))
 	}
 	list := strings.Join(parts, v.say("list.comma"))
 	if transfers == 0 {
-		return v.say("view.verdict.sessions", "sessions", v.counted("view.sessions", len(sessions)), "list", list)
+		return v.say("view.verdict.sessions", "sessions", v.counted("view.sessions", v.count()), "list", list)
 	}
-	return v.say("view.verdict", "sessions", v.counted("view.sessions", len(sessions)), "transfers", v.counted("view.transfers", transfers), "list", list)
+	return v.say("view.verdict", "sessions", v.counted("view.sessions", v.count()), "transfers", v.counted("view.transfers", transfers), "list", list)
 }
+
+// count is how many sessions there are, with those that were let go.
+func (v *View) count() int { return len(v.told) + v.gone.sessions }
 
 // lone counts sessions that failed although no transfer of theirs did: nobody was
 // let in, say.
 func lone(sessions []*explain.Session) int {
 	n := 0
 	for _, s := range sessions {
-		if s.Verdict == explain.Failed && !slices.ContainsFunc(s.Transfers, func(t *explain.Transfer) bool { return t.Verdict == explain.Failed }) {
+		if alone(s) {
 			n++
 		}
 	}
 	return n
 }
 
+func alone(s *explain.Session) bool {
+	return s.Verdict == explain.Failed && !slices.ContainsFunc(s.Transfers, func(t *explain.Transfer) bool { return t.Verdict == explain.Failed })
+}
+
 // Reasons are the findings that say why something failed, each once, most
 // frequent first.
 func (v *View) Reasons() []explain.Finding {
 	var all []explain.Finding
-	times := map[string]int{}
+	times, seen := map[string]int{}, map[string]bool{}
+	maps.Copy(times, v.gone.ails)
 	for _, s := range v.Told() {
 		if _, far, _ := v.pair(s); !erred(s) && (far == nil || !erred(far)) {
 			continue // as most
@@ -303,7 +314,8 @@ func (v *View) Reasons() []explain.Finding {
 			if f.Severity != explain.Error {
 				continue
 			}
-			if times[f.ID]++; times[f.ID] == 1 {
+			if times[f.ID]++; !seen[f.ID] {
+				seen[f.ID] = true
 				all = append(all, f.Finding)
 			}
 		}
@@ -318,7 +330,7 @@ func erred(s *explain.Session) bool {
 
 // Works says whether nothing failed.
 func (v *View) Works() bool {
-	return !slices.ContainsFunc(v.story.Sessions, func(s *explain.Session) bool { return s.Verdict == explain.Failed })
+	return v.gone.failed == 0 && !slices.ContainsFunc(v.story.Sessions, func(s *explain.Session) bool { return s.Verdict == explain.Failed })
 }
 
 // finding is one with the name of the capture that its packets are of, if that is
@@ -342,6 +354,11 @@ func (v *View) findings(s *explain.Session) []finding {
 			}
 		}
 	}
+	return distinct(all)
+}
+
+// distinct puts errors first, and joins what is said twice.
+func distinct(all []finding) []finding {
 	rank := map[explain.Severity]int{explain.Error: 0, explain.Warning: 1, explain.Note: 2}
 	slices.SortStableFunc(all, func(a, b finding) int { return rank[a.Severity] - rank[b.Severity] })
 	var few []finding

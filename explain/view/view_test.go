@@ -94,7 +94,7 @@ func (c *connection) packet(back bool, flags capture.Flags, payload string) {
 }
 
 func (w *wire) dial(from, to string) *connection {
-	c := &connection{wire: w, from: netip.MustParseAddrPort(from), to: netip.MustParseAddrPort(to), seq: [2]uint32{1000, 5000}}
+	c := &connection{wire: w, from: netip.MustParseAddrPort(from), to: netip.MustParseAddrPort(to), seq: [2]uint32{uint32(1000 * (w.n + 1)), 5000}}
 	c.packet(false, capture.SYN, "")
 	c.packet(true, capture.SYN|capture.ACK, "")
 	c.packet(false, capture.ACK, "")
