@@ -33,14 +33,24 @@ type Redirection struct {
 	// may call servers from the address of the client. Sockets must be told:
 	// [Transparent] does it. Packets are routed here by a mark.
 	Transparent bool
-	// Mark is the one bit of the packet mark for that; 0 means [DefaultMark].
+	// Mark is the one bit of the packet mark for that; 0 means
+	// [DefaultPacketMark].
 	Mark uint32
-	// Routes is the number of the routing table for that; 0 means 2121.
+	// Routes is the number of the routing table for that; 0 means
+	// [DefaultRoutes].
 	Routes int
 	// NetNS is a file descriptor of the network namespace to work in; 0 means
 	// that of the process.
 	NetNS int
 }
+
+// What leads the packets of a transparent redirection here. The bit is not that
+// of pinholes, [DefaultMark]: routers with several uplinks copy the mark of a
+// connection to its packets, and those of a pinhole are to be passed on.
+const (
+	DefaultPacketMark = DefaultMark << 1
+	DefaultRoutes     = 2121
+)
 
 func (r Redirection) withDefaults() (Redirection, error) {
 	if r.Table == "" {
@@ -50,10 +60,13 @@ func (r Redirection) withDefaults() (Redirection, error) {
 		r.Ports = []uint16{21}
 	}
 	if r.Routes == 0 {
-		r.Routes = 2121
+		r.Routes = DefaultRoutes
 	}
 	if r.To == 0 {
 		return r, errors.New("redirection to port 0: name the port of the listener")
+	}
+	if r.Mark == 0 {
+		r.Mark = DefaultPacketMark
 	}
 	var err error
 	if r.Mark, err = oneBit(r.Mark); err != nil {
@@ -85,6 +98,9 @@ func (r Redirection) Plan(w io.Writer) error {
 		return err
 	}
 	if r.Transparent {
+		if _, err := fmt.Fprintln(w, "# Routes for the packets that the table marks. Who is killed leaves them, and the\n# next start takes them over; without the table they lead nothing."); err != nil {
+			return err
+		}
 		for _, ip := range []string{"ip", "ip -6"} {
 			if _, err := fmt.Fprintf(w, "# %s rule add fwmark %#x/%#x lookup %d\n# %s route add local default dev lo table %d\n",
 				ip, r.Mark, r.Mark, r.Routes, ip, r.Routes); err != nil {
@@ -99,6 +115,10 @@ func (r Redirection) table() *table {
 	t := &table{name: r.Table, owner: true}
 	ports := portSet("ports", r.Ports)
 	t.sets = []*set{ports}
+	own := &set{name: "own", key: []field{ifaceName}, elements: []element{{name: "lo"}}}
+	if r.Transparent {
+		t.sets = append(t.sets, own)
+	}
 	nets := func(name string, list []netip.Prefix, f family) *set {
 		s := &set{name: name + map[family]string{v4: "4", v6: "6"}[f], key: []field{address(f)}}
 		for _, n := range list {
@@ -132,6 +152,9 @@ func (r Redirection) table() *table {
 	if r.Transparent {
 		// What belongs to our own sockets, though its addresses are others'.
 		rules = append(rules, []statement{isTCP{}, transparent{}, markPacket(r.Mark), accept{}})
+		// What this host says to itself, as a gateway to a server beside it. NAT
+		// here never sees it.
+		rules = append(rules, []statement{in{[]packet{iface}, own}, accept{}})
 	}
 	source := map[family]packet{v4: source4, v6: source6}
 	destination := map[family]packet{v4: destination4, v6: destination6}

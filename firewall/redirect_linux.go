@@ -13,9 +13,12 @@ import (
 )
 
 // Install puts the rules into the kernel. It needs CAP_NET_ADMIN in its network
-// namespace. Closing takes them away; rules go with the process, however it
-// ends, and routes of a transparent redirection lead nowhere without them.
-// Connections that were taken go on.
+// namespace. Closing takes them away, and connections that were taken go on.
+//
+// The table goes with the process, however it ends. The routes of a transparent
+// redirection stay when it is killed: they are for packets with a mark that only
+// the table gives. The next Install with the same numbers takes them over, or
+// away if it is not transparent.
 func (r Redirection) Install() (io.Closer, error) {
 	r, err := r.withDefaults()
 	if err != nil {
@@ -26,10 +29,8 @@ func (r Redirection) Install() (io.Closer, error) {
 		return nil, err
 	}
 	done := &redirected{own: own}
-	if r.Transparent {
-		if err := done.lead(r); err != nil {
-			return nil, errors.Join(err, done.Close())
-		}
+	if err := done.lead(r); err != nil {
+		return nil, errors.Join(err, done.Close())
 	}
 	return done, nil
 }
@@ -43,7 +44,7 @@ type redirected struct {
 }
 
 // lead has the kernel take marked packets for its own, whatever their
-// destination.
+// destination, if the redirection is transparent; if not, no more.
 func (d *redirected) lead(r Redirection) (err error) {
 	if r.NetNS != 0 {
 		d.handle, err = route.NewHandleAt(netns.NsHandle(r.NetNS))
@@ -54,7 +55,11 @@ func (d *redirected) lead(r Redirection) (err error) {
 		return fmt.Errorf("netlink socket for routes: %w", err)
 	}
 	lo, err := d.handle.LinkByName("lo")
-	if err != nil {
+	switch {
+	case err == nil:
+	case !r.Transparent:
+		return nil
+	default:
 		return fmt.Errorf("interface lo: %w", err)
 	}
 	for _, f := range families {
@@ -66,6 +71,10 @@ func (d *redirected) lead(r Redirection) (err error) {
 		}
 		local := &route.Route{
 			LinkIndex: lo.Attrs().Index, Dst: all, Table: r.Routes, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST, Family: rule.Family,
+		}
+		if !r.Transparent {
+			_, _ = d.handle.RuleDel(rule), d.handle.RouteDel(local) // of one who was killed; most likely there are none
+			continue
 		}
 		if err := d.handle.RouteReplace(local); err != nil {
 			if f == v6 && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EOPNOTSUPP)) {

@@ -24,7 +24,10 @@ type gatewayFlags struct {
 	to          []string
 	transparent bool
 	install     bool
+	redirect    string
+	dialled     []uint
 	from        []string
+	except      []string
 	explicit    bool
 	allow       []string
 	socks       string
@@ -124,8 +127,11 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.implicit, "implicit", "", "listen on this `ADDRESS` for TLS from the first byte")
 	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],…`; behind each may stand weight=N, max=N, drain, name=, hosts= and users= (patterns that it is for), tls=, proxy= and as=")
 	f.BoolVar(&v.transparent, "transparent", false, "take connections that are redirected here, and go where they wanted to")
-	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect port 21 to this process, in a table of its own, as plan prints it")
+	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect connections to this process, in a table of its own, as plan prints it")
+	f.StringVar(&v.redirect, "redirect", "nat", "how rules redirect them: `nat|tproxy` (REDIRECT or TPROXY); tproxy leaves packets as they are, needs CAP_NET_ADMIN, and marks and routes of its own")
+	f.UintSliceVar(&v.dialled, "dialled", []uint{21}, "with --install-rules: redirect what is opened to these `PORTS`")
 	f.StringSliceVar(&v.from, "from", nil, "with --install-rules: redirect only what comes from these `NETWORKS`")
+	f.StringSliceVar(&v.except, "except", nil, "with --install-rules: leave servers in these `NETWORKS` alone")
 	f.BoolVar(&v.explicit, "explicit", false, "take clients that log in as user@host[:port]; needs --allow")
 	f.StringSliceVar(&v.allow, "allow", nil, "with --explicit and --socks: these `TARGETS` can be reached, networks or patterns of host names, each with :PORTS if not 21")
 	f.StringVar(&v.socks, "socks", "", "listen on this `ADDRESS` for SOCKS5; needs --allow")
@@ -215,8 +221,12 @@ func (v *gatewayFlags) check() error {
 		return errors.New("--install-rules redirects connections, which only --transparent takes")
 	case v.install && len(v.listen) == 0 && v.implicit != "":
 		return errors.New("--install-rules redirects to the first address of --listen, and there is none")
-	case len(v.from) > 0 && !v.install:
-		return errors.New("--from is for the rules of --install-rules")
+	case len(v.from)+len(v.except) > 0 && !v.install:
+		return errors.New("--from and --except are for the rules of --install-rules")
+	case !slices.Contains([]string{"nat", "tproxy"}, v.redirect):
+		return fmt.Errorf("--redirect %q: want nat or tproxy", v.redirect)
+	case v.redirect == "tproxy" && !v.transparent:
+		return errors.New("--redirect tproxy is for connections that are redirected, which only --transparent takes")
 	case v.cert != "" && v.selfSigned:
 		return errors.New("--cert and --self-signed exclude each other")
 	case v.key != "" && v.cert == "":
@@ -252,6 +262,11 @@ func (v *gatewayFlags) check() error {
 	if _, err := gateway.ParseServerTLS(v.serverTLS); err != nil {
 		return fmt.Errorf("--server-tls %w", err)
 	}
+	for _, p := range v.dialled {
+		if p < 1 || p > 65535 {
+			return fmt.Errorf("--dialled %d: want ports from 1 to 65535", p)
+		}
+	}
 	if v.ports != "" {
 		if _, err := firewall.ParsePorts(v.ports); err != nil {
 			return fmt.Errorf("--ports %w", err)
@@ -265,7 +280,7 @@ func (v *gatewayFlags) check() error {
 	for _, list := range []struct {
 		flag  string
 		texts []string
-	}{{"from", v.from}, {"insecure-foreign", v.foreign}, {"proxy-protocol-in", v.proxyIn}} {
+	}{{"from", v.from}, {"except", v.except}, {"insecure-foreign", v.foreign}, {"proxy-protocol-in", v.proxyIn}} {
 		if _, err := prefixes(list.texts); err != nil {
 			return fmt.Errorf("--%s %w", list.flag, err)
 		}

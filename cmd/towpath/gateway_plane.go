@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"towpath/firewall"
 )
@@ -26,13 +27,6 @@ type plane struct {
 
 // openPlane looks at what the kernel lets us do, and takes what the flags want.
 func (g *gatewayService) openPlane(ctx context.Context, v *gatewayFlags) error {
-	if v.install {
-		installed, err := v.redirection().Install()
-		if err != nil {
-			return fmt.Errorf("--install-rules: %w", err)
-		}
-		g.plane.closers = append(g.plane.closers, installed)
-	}
 	if v.data == "user" && !v.transparent {
 		return nil
 	}
@@ -81,6 +75,19 @@ func (g *gatewayService) expect(ctx context.Context, v *gatewayFlags, n firewall
 	g.plane.note("connection tracking takes no expectations: %v", can.Conntrack)
 }
 
+// redirect leads clients here, when somebody listens.
+func (g *gatewayService) redirect(v *gatewayFlags) error {
+	if !v.install {
+		return nil
+	}
+	installed, err := v.redirection().Install()
+	if err != nil {
+		return fmt.Errorf("--install-rules: %w", err)
+	}
+	g.plane.closers = append(g.plane.closers, installed)
+	return nil
+}
+
 func (p *plane) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
@@ -91,7 +98,14 @@ func (v *gatewayFlags) redirection() firewall.Redirection {
 	if err != nil {
 		to = 0 // which the redirection refuses, as it must refuse a port yet to be chosen
 	}
-	return firewall.Redirection{To: uint16(to), Clients: must(prefixes(v.from))}
+	r := firewall.Redirection{
+		To: uint16(to), Clients: must(prefixes(v.from)), Except: must(prefixes(v.except)),
+		Transparent: v.redirect == "tproxy",
+	}
+	for _, p := range v.dialled {
+		r.Ports = append(r.Ports, uint16(p))
+	}
+	return r
 }
 
 // expectations are for control connections by all ports that the flags name.
@@ -102,8 +116,14 @@ func (v *gatewayFlags) expectations() firewall.ConntrackOptions {
 // controlPorts are those that control connections go to, of clients and ours.
 func (v *gatewayFlags) controlPorts() []uint16 {
 	ports := []uint16{21}
+	if v.transparent {
+		for _, p := range v.dialled {
+			ports = append(ports, uint16(p))
+		}
+	}
 	for _, addr := range slices.Concat(v.listen, v.to) {
-		if p, err := strconv.ParseUint(portOf(addr), 10, 16); err == nil && p != 0 {
+		where, _, _ := strings.Cut(strings.TrimSpace(addr), " ") // the rest of a server is about it
+		if p, err := strconv.ParseUint(portOf(where), 10, 16); err == nil && p != 0 {
 			ports = append(ports, uint16(p))
 		}
 	}
@@ -166,11 +186,16 @@ func (v *gatewayFlags) plan(w io.Writer) error {
 
 // inputPorts are those that the gateway is reached at, as nft writes them.
 func (v *gatewayFlags) inputPorts() string {
-	var text string
-	for _, a := range append(v.listen, v.implicit, v.socks) {
-		if a != "" {
-			text += portOf(a) + ", "
+	var ports []string
+	if v.redirect == "tproxy" { // packets still name the port that was dialled
+		for _, p := range v.dialled {
+			ports = append(ports, fmt.Sprint(p))
 		}
 	}
-	return text + v.portRange()
+	for _, a := range append(v.listen, v.implicit, v.socks) {
+		if p := portOf(a); a != "" && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return strings.Join(append(ports, v.portRange()), ", ")
 }

@@ -124,6 +124,9 @@ func (g *gatewayService) open(ctx context.Context, v *gatewayFlags) error {
 	if err := g.listen(v); err != nil {
 		return exit(exitUnavailable, err)
 	}
+	if err := g.redirect(v); err != nil {
+		return exit(exitUnavailable, err)
+	}
 	o, err := g.options(v)
 	if err == nil {
 		g.gateway, err = gateway.New(o)
@@ -247,21 +250,30 @@ func (g *gatewayService) listen(v *gatewayFlags) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
+	take := func(l net.Listener, implicit, socks bool) {
+		if v.redirect == "tproxy" && !socks {
+			if err := forOthers(l); err != nil {
+				errs = append(errs, fmt.Errorf("--redirect tproxy: %w", err), l.Close())
+				return
+			}
+		}
+		g.listeners = append(g.listeners, listener{g.door(v, l, socks), implicit})
+	}
 	for _, s := range sockets {
 		name := strings.ToLower(s.Name)
-		g.listeners = append(g.listeners, listener{g.door(v, s.Listener, strings.Contains(name, "socks")), isImplicit(name)})
+		take(s.Listener, isImplicit(name), strings.Contains(name, "socks"))
 	}
 	if len(sockets) > 0 {
-		return nil
+		return errors.Join(errs...)
 	}
-	var errs []error
 	bind := func(addr string, implicit, socks bool) {
 		l, err := bindControl(addr)
 		if err != nil {
 			errs = append(errs, err)
 			return
 		}
-		g.listeners = append(g.listeners, listener{g.door(v, l, socks), implicit})
+		take(l, implicit, socks)
 	}
 	for _, a := range v.listen {
 		bind(a, false, false)
@@ -273,6 +285,23 @@ func (g *gatewayService) listen(v *gatewayFlags) error {
 		bind(v.socks, false, true)
 	}
 	return errors.Join(errs...)
+}
+
+// forOthers lets a listener take connections to hosts that are not this one.
+func forOthers(l net.Listener) error {
+	t, ok := l.(*net.TCPListener)
+	if !ok {
+		return fmt.Errorf("%v is no TCP socket", l.Addr())
+	}
+	network := "tcp6"
+	if t.Addr().(*net.TCPAddr).IP.To4() != nil {
+		network = "tcp4"
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return firewall.Transparent(network, "", raw)
 }
 
 // isImplicit says by the name of a socket whether TLS is spoken from the first

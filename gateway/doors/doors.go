@@ -19,6 +19,7 @@ import (
 type Conn struct {
 	*net.TCPConn
 	client, reached, original netip.AddrPort
+	local                     netip.AddrPort // ours, where the end of the connection is not
 	wanted                    string
 	end                       func()
 }
@@ -29,6 +30,16 @@ func (c *Conn) RemoteAddr() net.Addr {
 		return net.TCPAddrFromAddrPort(c.client)
 	}
 	return c.TCPConn.RemoteAddr()
+}
+
+// LocalAddr is our own end. Where that has the address of somebody else (TPROXY)
+// it is the address of ours by which we reach the client, and the port where we
+// listen.
+func (c *Conn) LocalAddr() net.Addr {
+	if c.local.IsValid() {
+		return net.TCPAddrFromAddrPort(c.local)
+	}
+	return c.TCPConn.LocalAddr()
 }
 
 // Reached is the address at which the client called, where a balancer says so;

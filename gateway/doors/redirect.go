@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -54,10 +55,28 @@ func (r *redirected) find(c *Conn) error {
 	}
 	// TPROXY changes nothing: our own end has the address that was wanted, and
 	// perhaps a port where we do not listen at all.
-	if local.Port() != r.own.Port() || !ours(local.Addr()) {
-		c.original = local
+	if local.Port() == r.own.Port() && ours(local.Addr()) {
+		return nil
+	}
+	c.original = local
+	if !ours(local.Addr()) {
+		own, err := towards(addrPort(c.TCPConn.RemoteAddr()))
+		if err != nil {
+			return err
+		}
+		c.local = netip.AddrPortFrom(own, r.own.Port())
 	}
 	return nil
+}
+
+// towards is the address of ours by which we reach a host. Nothing is sent.
+func towards(to netip.AddrPort) (netip.Addr, error) {
+	u, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("the way back to the client: %w", err)
+	}
+	own := u.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	return own, u.Close()
 }
 
 // ours tells whether this host has an address. When that cannot be known it is
