@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	// piece is how much is moved between two looks at the clock. Within it the
-	// kernel moves the bytes from socket to socket (splice) if both are clear.
-	piece = 4 << 20
+	// piece is how much moves at most in one step. If both ends are clear the
+	// kernel moves the bytes from socket to socket (splice).
+	piece = 1 << 20
 	// pacedPiece is that where somebody sets the pace.
-	pacedPiece = 64 << 10
+	pacedPiece   = 64 << 10
+	mostBuffered = 256 << 10
 )
 
-var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+var buffers = sync.Pool{New: func() any { return new([mostBuffered]byte) }}
 
 // stream is one end of a data connection: the socket, and what is spoken on it.
 type stream struct {
@@ -140,7 +141,7 @@ func (p *passage) protect(client, server *net.TCPConn) (c, s *stream, err error)
 	return c, s, nil
 }
 
-// pump copies from one end to the other until the first one ends.
+// pump moves bytes from one end to the other until the first one ends.
 func (p *passage) pump(to, from *stream) error {
 	limits := p.s.limits
 	most := limits.Download
@@ -155,79 +156,108 @@ func (p *passage) pump(to, from *stream) error {
 		size = pacedPiece
 	}
 	stall := p.s.set.StallTimeout
-	for {
+	c := carrier{to: to, from: from, arm: func() error {
 		by := time.Now().Add(stall)
 		_ = from.tcp.SetReadDeadline(by)
 		_ = to.tcp.SetWriteDeadline(by)
-		before := p.bytes.Load()
+		return context.Cause(p.ctx) // who ends the passage strikes after that, and not before
+	}}
+	defer c.close()
+	for {
 		next := size
-		if left := most - before; most > 0 && left < next {
+		if left := most - p.bytes.Load(); most > 0 && left < next {
 			next = left + 1 // the one byte more shows that it is too large
 		}
-		n, err := from.copyTo(to, next)
-		total := p.bytes.Add(n)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && total > before && p.ctx.Err() == nil:
-			err = nil // slow, and it moves
-		case errors.Is(err, os.ErrDeadlineExceeded) && p.ctx.Err() == nil:
-			return fmt.Errorf("nothing moved for %v", stall)
-		}
-		if most > 0 && total > most {
+		n, err := c.move(int(next))
+		if total := p.bytes.Add(int64(n)); most > 0 && total > most {
 			return errTooLarge
 		}
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, os.ErrDeadlineExceeded) && p.ctx.Err() == nil:
+			return fmt.Errorf("nothing moved for %v", stall)
+		case err != nil:
 			return err
 		}
 		if limits.Pace != nil {
-			if err := limits.Pace(p.ctx, int(n)); err != nil {
+			if err := limits.Pace(p.ctx, n); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// copyTo moves at most n bytes. The error is io.EOF at the end of the stream.
-func (s *stream) copyTo(to *stream, n int64) (int64, error) {
-	if s.tls == nil && to.tls == nil {
-		l := io.LimitedReader{R: s.tcp, N: n}
-		moved, err := to.tcp.ReadFrom(&l)
-		if err == nil && l.N > 0 {
-			err = io.EOF
-		}
-		return moved, err
+// carrier moves bytes from one end to the other. Those that one end has given and
+// the other not yet taken are kept, whatever happens between.
+type carrier struct {
+	to, from *stream
+	// arm gives the next step its time.
+	arm func() error
+
+	buf  *[mostBuffered]byte
+	held []byte // of buf
+	end  error  // what follows what is held
+	sum  int
+	pipe *splicer
+}
+
+// move takes one step: at most n bytes, as many as the other end takes at once.
+// The error is io.EOF at the end of the stream.
+func (c *carrier) move(n int) (int, error) {
+	if err := c.arm(); err != nil {
+		return 0, err
 	}
-	buf := buffers.Get().(*[256 << 10]byte)
-	defer buffers.Put(buf)
-	var moved int64
-	for moved < n {
-		var got int
-		var err error
-		if s.tls != nil {
-			got, err = s.beneath.Fill(s.tls, buf[:])
+	if c.pipe != nil {
+		return c.pipe.move(n, c.arm)
+	}
+	if len(c.held) == 0 {
+		if c.end != nil {
+			return 0, c.end
+		}
+		if c.buf == nil {
+			c.buf = buffers.Get().(*[mostBuffered]byte)
+		}
+		p := c.buf[:min(n, len(c.buf))]
+		if c.from.tls != nil {
+			n, c.end = c.from.beneath.Fill(c.from.tls, p)
 		} else {
-			got, err = s.tcp.Read(buf[:])
+			n, c.end = c.from.tcp.Read(p)
 		}
-		if got > 0 {
-			var w int
-			var werr error
-			if to.tls != nil {
-				w, werr = to.tls.Write(buf[:got])
-			} else {
-				w, werr = to.tcp.Write(buf[:got])
-			}
-			moved += int64(w)
-			if werr != nil {
-				return moved, werr
-			}
+		if c.held = p[:n]; n == 0 {
+			err := c.end
+			c.end = nil
+			return 0, err
 		}
-		if err != nil {
-			return moved, err
+		if errors.Is(c.end, os.ErrDeadlineExceeded) { // between two records; the next may come in its own time
+			c.end = nil
+		}
+		if err := c.arm(); err != nil { // waiting has taken its own time
+			return 0, err
 		}
 	}
-	return moved, nil
+	var w io.Writer = c.to.tcp
+	if c.to.tls != nil {
+		w = c.to.tls
+	}
+	put, err := w.Write(c.held)
+	c.held = c.held[put:]
+	if put > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // slow, and it moves
+	}
+	if c.sum += put; err == nil && len(c.held) == 0 && c.end == nil && c.sum >= mostBuffered && c.to.tls == nil && c.from.tls == nil {
+		c.pipe = newSplicer(c.to.tcp, c.from.tcp) // a small file is not worth one
+	}
+	return put, err
+}
+
+func (c *carrier) close() {
+	if c.buf != nil {
+		buffers.Put(c.buf)
+	}
+	if c.pipe != nil {
+		c.pipe.close()
+	}
 }
 
 // drain reads what a TLS peer still says: the tickets of TLS 1.3, say. If they
