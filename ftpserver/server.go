@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/alive"
 	"towpath/internal/ports"
 )
 
@@ -139,7 +140,7 @@ func (srv *Server) serve(l net.Listener, implicit bool) error {
 	}
 	srv.listeners[l] = struct{}{}
 	srv.mu.Unlock()
-	inherited := keepAlive(l, srv.settings.Load().KeepAlive)
+	inherited := alive.Listener(l, srv.settings.Load().KeepAlive)
 	defer func() {
 		_ = l.Close()
 		srv.mu.Lock()
@@ -153,7 +154,7 @@ func (srv *Server) serve(l net.Listener, implicit bool) error {
 		if err == nil {
 			pause = 0
 			if !inherited {
-				keepConnAlive(conn, srv.settings.Load().KeepAlive)
+				alive.Conn(conn, srv.settings.Load().KeepAlive)
 			}
 			srv.admit(conn, implicit)
 			continue

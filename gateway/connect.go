@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/alive"
 )
 
 // begin finds a server and shows its greeting to the client.
@@ -95,7 +96,7 @@ func (s *session) connect(seat *Seat) ([]byte, error) {
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	keepAlive(conn, s.set.KeepAlive)
+	alive.Conn(conn, s.set.KeepAlive)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.server.writeUntil = time.Time{}
@@ -391,17 +392,4 @@ func isLocal(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-const keepAliveProbes = 4
-
-// keepAlive has TCP ask whether the other end lives. c may be what a listener
-// made of a connection.
-func keepAlive(c net.Conn, every time.Duration) {
-	t, ok := c.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-	})
-	if ok && every > 0 {
-		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: every, Interval: every, Count: keepAliveProbes}) // a wish
-	}
 }

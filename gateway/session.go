@@ -15,10 +15,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"towpath/ftp"
 	"towpath/ftp/dialogue"
+	"towpath/internal/alive"
 	"towpath/internal/transcript"
 )
 
@@ -68,6 +70,7 @@ type session struct {
 
 	draining   atomic.Bool
 	cause      string
+	missed     error // why the server was lost that nobody had left
 	transcript *transcript.Writer
 	kept       io.Closer
 	rec        Record
@@ -162,7 +165,7 @@ func (s *session) serve(implicit bool) {
 		s.leave = leave
 	}
 	s.gw.counters.sessions.Add(1)
-	keepAlive(s.client.tcp, s.set.KeepAlive)
+	alive.Conn(s.client.tcp, s.set.KeepAlive)
 	if s.set.Transcript != nil {
 		if w := s.set.Transcript(s.id, s.visitor.Client); w != nil {
 			s.transcript, s.kept = transcript.NewWriter(w, time.Now), w
@@ -233,7 +236,7 @@ func (s *session) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seat != nil && s.seat.Leave != nil {
-		s.seat.Leave(nil)
+		s.seat.Leave(s.missed)
 	}
 	if s.leave != nil {
 		s.leave()
@@ -316,11 +319,10 @@ func (s *session) relayCommands() {
 		case errors.Is(err, os.ErrDeadlineExceeded) && s.goesOn():
 			continue
 		default:
-			s.mu.Lock()
-			if s.cause == "" {
-				s.cause = errClientGone.Error()
+			if errors.Is(err, syscall.ETIMEDOUT) { // it has vanished, and its data connection with it
+				s.cut(fmt.Errorf("the connection to the client was lost: %s", plainError(err)))
 			}
-			s.mu.Unlock()
+			s.because(errClientGone.Error())
 			return
 		}
 		if after := s.hear(raw); after != nil {
@@ -588,6 +590,9 @@ func (s *session) lost(err error) {
 		s.using.stop(errServerGone)
 	}
 	s.owed = nil
+	if !errors.Is(err, io.EOF) {
+		s.missed = err
+	}
 	s.farewell(421, text, fmt.Errorf("%w: %w", errServerGone, err))
 }
 
