@@ -393,9 +393,10 @@ func clearControl(s *session, l line) func() error {
 		return nil
 	}
 	return func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.send(ftp.NewReply(200, "Clear text from now on.").AppendTo(nil))
+		s.with(func() {
+			s.send(ftp.NewReply(200, "Clear text from now on.").AppendTo(nil))
+			s.mute = true
+		})
 		_ = s.client.tcp.SetReadDeadline(time.Now().Add(handshakeTimeout))
 		if err := c.CloseWrite(); err != nil {
 			return fmt.Errorf("CCC: %w", err)
@@ -405,10 +406,13 @@ func clearControl(s *session, l line) func() error {
 		if _, err := c.Read(b[:]); !errors.Is(err, io.EOF) && !errors.Is(err, records.ErrClear) {
 			return fmt.Errorf("CCC: want a close_notify from the client: %w", err)
 		}
-		s.client.conn = c.NetConn().(*records.Reader).Clear()
-		s.client.in.reset(s.client.conn)
-		s.client.writeUntil = time.Time{} // crypto/tls has set a deadline of its own
-		_ = s.client.tcp.SetReadDeadline(s.last.Add(s.set.IdleTimeout))
+		s.with(func() {
+			s.client.conn = c.NetConn().(*records.Reader).Clear()
+			s.client.in.reset(s.client.conn)
+			s.client.writeUntil = time.Time{} // crypto/tls has set a deadline of its own
+			s.mute = false
+			_ = s.client.tcp.SetReadDeadline(s.last.Add(s.set.IdleTimeout))
+		})
 		return nil
 	}
 }
