@@ -134,17 +134,21 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 			return errors.New("-: standard input can be read once")
 		}
 	}
+	// What a story holds only grows, so looking for garbage in it again and
+	// again costs more than it finds. While it grows to N bytes, all takes at
+	// most 3N, where it would be 2N else. What is written of it afterwards is
+	// garbage at once, and finds room in what was taken.
+	restore := func() {}
 	if os.Getenv("GOGC") == "" {
-		// What a story holds only grows, so looking for garbage in it again
-		// and again costs more than it finds. While it grows to N bytes, all
-		// takes at most 3N, where it would be 2N else.
-		defer debug.SetGCPercent(debug.SetGCPercent(200))
+		percent := debug.SetGCPercent(200)
+		restore = func() { debug.SetGCPercent(percent) }
 	}
 	var digest view.Digest
 	if e.plain() && len(files) == 1 {
 		e.options.Told = digest.Told
 	}
 	story, err := explain.Explain(cmd.Context(), files, e.options)
+	restore()
 	if err != nil {
 		return err
 	}

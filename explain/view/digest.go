@@ -16,19 +16,15 @@ type Digest struct {
 	moved, ended map[explain.Verdict]int
 	// How many sessions each error ails.
 	ails map[string]int
-	// What is kept, as it stands in the story: the first, the first of each
-	// rank, and the first with each error.
-	first  []*explain.Session
+	// What is kept, as it stands in the story: the first of each rank, and the
+	// first with each error.
 	ranks  [4][]*explain.Session
 	errors map[string]*explain.Session
 }
 
 // Told takes a session, and says whether it is to be kept.
 func (d *Digest) Told(s *explain.Session) (keep bool) {
-	keep = among(&d.first, s, mostRows)
-	if among(&d.ranks[rank(s.Verdict)], s, mostSessions) {
-		keep = true
-	}
+	keep = among(&d.ranks[rank(s.Verdict)], s, mostRows)
 	if d.errors == nil {
 		d.errors, d.ails = map[string]*explain.Session{}, map[string]int{}
 		d.moved, d.ended = map[explain.Verdict]int{}, map[explain.Verdict]int{}

@@ -19,7 +19,7 @@ import (
 // another order than they began.
 func many(w *wire) {
 	var open []func()
-	for i := range 150 {
+	for i := range 300 {
 		c := w.dial(netip.AddrPortFrom(netip.MustParseAddr(client), uint16(20000+i)).String(), server+":21")
 		port := 30000 + i
 		say := func(lines ...string) { open = append(open, func() { c.talk(lines...) }) }
@@ -95,7 +95,7 @@ func TestDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := len(all.Sessions), len(few.Sessions); a != 150 || b > 110 || b < 40 {
+	if a, b := len(all.Sessions), len(few.Sessions); a != 300 || b > 170 || b < 40 {
 		t.Errorf("%d sessions, %d of them kept", a, b)
 	}
 	for _, l := range []words.Lang{words.English, words.Japanese} {

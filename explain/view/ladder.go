@@ -285,8 +285,8 @@ const ladderWidth = 72
 // mostRungs are drawn of a session unless all are wanted.
 const mostRungs = 300
 
-// few leaves out the middle of a long ladder.
-func (v *View) few(d *ladder.Drawing) {
+// shorten leaves out the middle of a long ladder.
+func (v *View) shorten(d *ladder.Drawing) {
 	if v.All || len(d.Rungs) <= mostRungs {
 		return
 	}
@@ -302,15 +302,17 @@ func (v *View) WriteLadder(w io.Writer) error {
 	b.WriteString(v.Verdict() + "\n")
 	for _, s := range v.shown() {
 		d, _ := v.Ladder(s.ID)
-		v.few(d)
+		v.shorten(d)
 		b.WriteByte('\n')
 		columns.Wrap(&b, "", "  ", v.Title(s), ladderWidth)
 		b.WriteByte('\n')
 		b.WriteString(d.Text(ladderWidth))
+		if err := flush(w, &b); err != nil {
+			return err
+		}
 	}
 	v.remaining(&b)
-	_, err := io.WriteString(w, b.String())
-	return err
+	return flush(w, &b)
 }
 
 // WriteMermaid writes a sequence diagram of each session that is told, as
@@ -319,12 +321,14 @@ func (v *View) WriteMermaid(w io.Writer) error {
 	var b strings.Builder
 	for i, s := range v.shown() {
 		d, _ := v.Ladder(s.ID)
-		v.few(d)
+		v.shorten(d)
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString(columns.Shown(v.Title(s)) + "\n\n```mermaid\n" + d.Mermaid() + "```\n")
+		if err := flush(w, &b); err != nil {
+			return err
+		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return nil
 }

@@ -1,10 +1,13 @@
 package view
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"html"
 	"html/template"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -16,89 +19,129 @@ import (
 
 // A page stays such that a browser likes to open it.
 const (
-	mostDrawn = 50   // sessions with a ladder
-	mostLong  = 2000 // rungs of one
-	mostBars  = 500
+	mostDrawn  = 200    // sessions with a ladder
+	mostOnPage = 20_000 // rungs of all of them
+	mostLong   = 2000   // rungs of one
+	mostListed = 5000   // sessions in the table
+	mostBars   = 500
 )
 
-// WriteHTML writes a page that needs nothing else: no network, no script.
-func (v *View) WriteHTML(w io.Writer) error {
-	type evident struct {
-		explain.Finding
-		Where string
-	}
-	type step struct{ Packet, Time, Speaker, Line, Says, Class string }
-	type transfer struct{ Mark, Verdict, Class, What, How, Way, Moved, Reply string }
-	type session struct {
+// The parts of a page, as its template has them.
+type (
+	pageSession struct {
 		ID                   int
 		Title, When, Verdict string
 		Class                string
-		Findings             []evident
-		Transfers            []transfer
+		Findings             []pageFinding
+		Transfers            []pageTransfer
 		Axis, Ladder         template.HTML
-		Steps                []step
-		Drawn                bool
+		Steps                []pageStep
 	}
-	var sessions []session
-	drawn := map[int]bool{}
-	byRank := slices.Clone(v.Told())
-	slices.SortStableFunc(byRank, func(a, b *explain.Session) int { return rank(a.Verdict) - rank(b.Verdict) })
-	for i, s := range byRank {
-		drawn[s.ID] = v.All || i < mostDrawn
+	pageFinding struct {
+		explain.Finding
+		Where string
 	}
-	for _, s := range v.Told() {
-		to := session{ID: s.ID, Title: v.Title(s), Verdict: mark(s.Verdict) + " " + v.say("view.verdict."+string(s.Verdict)), Class: string(s.Verdict), Drawn: drawn[s.ID]}
-		if !s.Started.IsZero() {
-			to.When = v.say("view.when", "start", s.Started.UTC().Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
-		}
-		for _, f := range v.findings(s) {
-			f.Text, f.Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
-			to.Findings = append(to.Findings, evident{f.Finding, v.packets(f)})
-		}
-		if drawn[s.ID] {
-			for _, t := range s.Transfers {
-				to.Transfers = append(to.Transfers, transfer{mark(t.Verdict), v.say("view.verdict." + string(t.Verdict)), string(t.Verdict), v.what(t), v.how(t), way(t), v.moved(t), reply(t)})
-			}
-			to.Axis = v.axis(s)
-			d, _ := v.Ladder(s.ID)
-			if n := len(d.Rungs); n > mostLong && !v.All {
-				d.Rungs = append(d.Rungs[:mostLong], ladder.Rung{Kind: ladder.Note, Path: []int{0}, Text: v.say("view.left-out", "n", n-mostLong)})
-			}
-			to.Ladder = d.SVG()
-			for i, st := range s.Steps() {
-				if i == mostLong && !v.All {
-					break
-				}
-				line := step{Time: seconds(st.Time, s.Started), Line: columns.Shown(brief(st.Line)), Says: columns.Shown(st.Says.In(v.lang))}
-				if st.Packet != 0 {
-					line.Packet = fmt.Sprint(st.Packet)
-				}
-				if st.Speaker != "" {
-					line.Speaker = v.say(st.Speaker)
-				}
-				if st.Bad {
-					line.Class = "failed"
-				}
-				to.Steps = append(to.Steps, line)
+	pageTransfer struct{ Mark, Verdict, Class, What, How, Way, Moved, Reply string }
+	pageStep     struct{ Packet, Time, Speaker, Line, Says, Class string }
+	pageRow      struct {
+		Class, Verdict string
+		Drawn          bool
+		Cells          []string
+	}
+)
+
+// WriteHTML writes a page that needs nothing else: no network, no script. Its
+// sessions are drawn while it is written, one after the other.
+func (v *View) WriteHTML(w io.Writer) error {
+	drawn := v.drawn()
+	listed := v.few(v.Told(), mostListed)
+	if len(listed) > mostRows {
+		listed = byRank(listed)
+	}
+	sections := func(yield func(pageSession) bool) {
+		for _, s := range v.Told() {
+			if drawn[s.ID] && !yield(v.section(s)) {
+				return
 			}
 		}
-		sessions = append(sessions, to)
+	}
+	rows := func(yield func(pageRow) bool) {
+		for _, s := range listed {
+			if !yield(pageRow{string(s.Verdict), v.say("view.verdict." + string(s.Verdict)), drawn[s.ID], v.row(s)[1:]}) {
+				return
+			}
+		}
+	}
+	more := ""
+	switch n := len(v.Told()); {
+	case len(listed) < n:
+		more = v.say("view.left-out", "n", n-len(listed))
+	case len(drawn) < n:
+		more = v.counted("view.not-drawn", n-len(drawn))
 	}
 	var captures strings.Builder
 	v.captures(&captures, 1<<20) // the page breaks its lines itself
-	return page.Execute(w, map[string]any{
+	out := bufio.NewWriter(w)
+	err := page.Execute(out, map[string]any{
 		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": v.Reasons(), "Captures": strings.TrimSpace(captures.String()),
-		"Sessions": sessions, "Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers, "Rows": v.rows,
+		"Many": len(v.Told()) > 1, "Sessions": iter.Seq[pageSession](sections), "Rows": iter.Seq[pageRow](rows), "More": more,
+		"Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers,
 	})
+	return errors.Join(err, out.Flush())
 }
 
-// rows are those of the table of sessions, without its marks.
-func (v *View) rows() [][]string {
-	var all [][]string
-	for _, s := range v.Told() {
-		all = append(all, append([]string{string(s.Verdict), v.say("view.verdict." + string(s.Verdict))}, v.row(s)[1:]...))
+// drawn are the sessions that a page draws: all if a browser can bear them or
+// they are wanted, else those that failed first.
+func (v *View) drawn() map[int]bool {
+	drawn := map[int]bool{}
+	rungs := 0
+	for _, s := range byRank(v.Told()) {
+		// A command and its reply are two, a data connection is about six.
+		rungs += min(2*len(s.Commands)+6*len(s.Transfers), mostLong)
+		if !v.All && (len(drawn) == mostDrawn || rungs > mostOnPage) {
+			break
+		}
+		drawn[s.ID] = true
 	}
-	return all
+	return drawn
+}
+
+// section is what a page says of a session.
+func (v *View) section(s *explain.Session) pageSession {
+	to := pageSession{ID: s.ID, Title: v.Title(s), Verdict: mark(s.Verdict) + " " + v.say("view.verdict."+string(s.Verdict)), Class: string(s.Verdict)}
+	if !s.Started.IsZero() {
+		to.When = v.say("view.when", "start", s.Started.UTC().Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+	}
+	for _, f := range v.findings(s) {
+		f.Text, f.Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
+		to.Findings = append(to.Findings, pageFinding{f.Finding, v.packets(f)})
+	}
+	for _, t := range s.Transfers {
+		to.Transfers = append(to.Transfers, pageTransfer{mark(t.Verdict), v.say("view.verdict." + string(t.Verdict)), string(t.Verdict), v.what(t), v.how(t), way(t), v.moved(t), reply(t)})
+	}
+	to.Axis = v.axis(s)
+	d, _ := v.Ladder(s.ID)
+	if n := len(d.Rungs); n > mostLong && !v.All {
+		d.Rungs = append(d.Rungs[:mostLong], ladder.Rung{Kind: ladder.Note, Path: []int{0}, Text: v.say("view.left-out", "n", n-mostLong)})
+	}
+	to.Ladder = d.SVG()
+	for i, st := range s.Steps() {
+		if i == mostLong && !v.All {
+			break
+		}
+		line := pageStep{Time: seconds(st.Time, s.Started), Line: columns.Shown(brief(st.Line)), Says: columns.Shown(st.Says.In(v.lang))}
+		if st.Packet != 0 {
+			line.Packet = fmt.Sprint(st.Packet)
+		}
+		if st.Speaker != "" {
+			line.Speaker = v.say(st.Speaker)
+		}
+		if st.Bad {
+			line.Class = "failed"
+		}
+		to.Steps = append(to.Steps, line)
+	}
+	return to
 }
 
 // The measures of the axis, in pixels.
@@ -202,16 +245,17 @@ summary { cursor: pointer; margin: .6rem 0; }
 <p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
 {{range .Reasons}}<p class="failed">✗ {{.Text}}</p>
 {{end}}<p class="quiet">{{.Captures}}</p>
-{{if gt (len .Sessions) 1}}<table>
-<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.commands"}}<th class="number">{{call .Say "view.head.transfers"}}
-{{range call .Rows}}<tr><td class="{{index . 0}}">{{index . 1}}<td class="number"><a href="#session{{index . 2}}">{{index . 2}}</a><td>{{index . 3}}<td>{{index . 4}}<td>{{index . 5}}<td class="number">{{index . 6}}<td class="number">{{index . 7}}
+{{if .Many}}<table>
+<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}<th>{{call .Say "view.head.cause"}}
+{{range .Rows}}<tr><td class="{{.Class}}">{{.Verdict}}<td class="number">{{if .Drawn}}<a href="#session{{index .Cells 0}}">{{index .Cells 0}}</a>{{else}}{{index .Cells 0}}{{end}}<td>{{index .Cells 1}}<td>{{index .Cells 2}}<td>{{index .Cells 3}}<td class="number">{{index .Cells 4}}<td>{{index .Cells 5}}
 {{end}}</table>
-{{end}}{{range .Sessions}}<section id="session{{.ID}}">
+{{with .More}}<p class="quiet">{{.}}</p>
+{{end}}{{end}}{{range .Sessions}}<section id="session{{.ID}}">
 <h2>{{.Title}}</h2>
 <p><span class="{{.Class}}">{{.Verdict}}</span>{{with .When}} <span class="quiet">{{.}}</span>{{end}}</p>
 {{with .Findings}}<h3>{{call $.Say "view.findings"}}</h3>
 {{range .}}<div class="finding {{.Severity}}"><p><code>{{.ID}}</code> {{.Text}} <span class="quiet">{{.Where}}</span></p>{{with .Advice}}<p>→ {{.}}</p>{{end}}</div>
-{{end}}{{end}}{{if .Drawn}}{{with .Transfers}}<h3>{{call $.Say "view.transfers"}}</h3>
+{{end}}{{end}}{{with .Transfers}}<h3>{{call $.Say "view.transfers"}}</h3>
 <table>{{range .}}<tr><td class="{{.Class}}" title="{{.Verdict}}">{{.Mark}}<td>{{.What}}<td>{{.How}}<td>{{.Way}}<td>{{.Moved}}<td>{{.Reply}}
 {{end}}</table>
 {{end}}{{with .Axis}}<h3>{{call $.Say "view.axis"}}</h3>
@@ -221,7 +265,7 @@ summary { cursor: pointer; margin: .6rem 0; }
 <details><summary>{{call $.Say "view.steps"}}</summary>
 <table class="steps">{{range .Steps}}<tr class="{{.Class}}"><td class="number">{{.Packet}}<td class="number">{{.Time}}<td>{{.Speaker}}<td>{{with .Line}}<code>{{.}}</code><br>{{end}}{{.Says}}
 {{end}}</table></details>
-{{end}}</section>
+</section>
 {{end}}<p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
 </html>
 `))

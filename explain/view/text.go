@@ -23,21 +23,35 @@ const (
 
 // shown are the sessions that are told step by step: all if they are few, else
 // the first of those that did not work, or else the first.
-func (v *View) shown() []*explain.Session {
-	all := v.Told()
-	if v.All || v.count() <= mostSessions {
+func (v *View) shown() []*explain.Session { return v.few(v.Told(), mostSessions) }
+
+// few are sessions as they come if there are few of them or all are wanted, else
+// so many of them, those that failed first.
+func (v *View) few(all []*explain.Session, most int) []*explain.Session {
+	if v.All || v.count() <= most {
 		return all
 	}
-	some := slices.Clone(all)
-	slices.SortStableFunc(some, func(a, b *explain.Session) int { return rank(a.Verdict) - rank(b.Verdict) })
-	some = some[:mostSessions]
-	slices.SortFunc(some, func(a, b *explain.Session) int { return a.ID - b.ID })
-	return some
+	return byRank(all)[:most]
 }
 
-// rank puts what went wrong first.
+// byRank puts what went wrong first.
+func byRank(all []*explain.Session) []*explain.Session {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b *explain.Session) int { return rank(a.Verdict) - rank(b.Verdict) })
+	return all
+}
+
+// rank is how soon people want to hear of a verdict.
 func rank(d explain.Verdict) int {
-	return slices.Index([]explain.Verdict{explain.Failed, explain.Unknown, explain.NotCaptured, explain.Worked}, d)
+	switch d {
+	case explain.Failed:
+		return 0
+	case explain.Unknown:
+		return 1
+	case explain.NotCaptured:
+		return 2
+	}
+	return 3
 }
 
 // remaining says how many sessions are not shown.
@@ -64,13 +78,7 @@ func (v *View) Title(s *explain.Session) string {
 // WriteText writes the story for people: the verdict first and last, between
 // them what happened step by step.
 func (v *View) WriteText(w io.Writer) error {
-	// One session at a time: with All they may be many.
 	var b strings.Builder
-	flush := func() error {
-		_, err := io.WriteString(w, b.String())
-		b.Reset()
-		return err
-	}
 	verdict := v.Verdict()
 	v.captures(&b, width)
 	columns.Wrap(&b, "", "", verdict, width)
@@ -81,7 +89,7 @@ func (v *View) WriteText(w io.Writer) error {
 	}
 	for _, s := range v.shown() {
 		v.session(&b, s)
-		if err := flush(); err != nil {
+		if err := flush(w, &b); err != nil {
 			return err
 		}
 	}
@@ -90,7 +98,15 @@ func (v *View) WriteText(w io.Writer) error {
 		b.WriteByte('\n')
 		columns.Wrap(&b, "", "", verdict, width)
 	}
-	return flush()
+	return flush(w, &b)
+}
+
+// flush writes what b holds. It is called behind each session: of many, one is
+// held at a time.
+func flush(w io.Writer, b *strings.Builder) error {
+	_, err := io.WriteString(w, b.String())
+	b.Reset()
+	return err
 }
 
 // captures says what was read, and what is odd about it.
@@ -116,10 +132,7 @@ func (v *View) reasons(b *strings.Builder) {
 // table has a row for each session.
 func (v *View) table(b *strings.Builder) {
 	all := v.Told()
-	some := all
-	if !v.All {
-		some = all[:min(len(all), mostRows)]
-	}
+	some := v.few(all, mostRows)
 	columns.Table(b, v.Rows(some))
 	if n := v.count() - len(some); n > 0 {
 		b.WriteString(v.say("view.left-out", "n", n) + "\n")
@@ -128,7 +141,8 @@ func (v *View) table(b *strings.Builder) {
 
 // Rows are the cells of a table of sessions, its heads first.
 func (v *View) Rows(sessions []*explain.Session) [][]string {
-	rows := [][]string{{"", "", v.say("view.head.user"), v.say("view.head.client"), v.say("view.head.server"), v.say("view.head.commands"), v.say("view.head.transfers")}}
+	rows := make([][]string, 1, len(sessions)+1)
+	rows[0] = []string{"", "#", v.say("view.head.user"), v.say("view.head.client"), v.say("view.head.server"), v.say("view.head.transfers"), v.say("view.head.cause")}
 	for _, s := range sessions {
 		rows = append(rows, v.row(s))
 	}
@@ -147,7 +161,20 @@ func (v *View) row(s *explain.Session) []string {
 	if good < len(s.Transfers) {
 		moved = fmt.Sprintf("%d/%d", good, len(s.Transfers))
 	}
-	return []string{mark(s.Verdict), fmt.Sprint(s.ID), strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), fmt.Sprint(len(s.Commands)), moved}
+	return []string{mark(s.Verdict), fmt.Sprint(s.ID), strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), moved, v.cause(s)}
+}
+
+// cause is the ID of the finding that says why a session failed, as either side
+// saw it, empty if it did not.
+func (v *View) cause(s *explain.Session) string {
+	for _, side := range v.Sides(s.ID) {
+		for _, f := range side.Findings {
+			if f.Severity == explain.Error {
+				return f.ID
+			}
+		}
+	}
+	return ""
 }
 
 // session tells one step by step, then its transfers and what was found.

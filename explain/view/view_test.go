@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -550,7 +551,7 @@ func TestMany(t *testing.T) {
 		}
 	})
 	got := text(t, func(b *strings.Builder) error { return v.WriteText(b) })
-	for _, want := range []string{"Session 51: alice", "… 20 left out; --all shows all", "55 more sessions are not shown", "… 2"} {
+	for _, want := range []string{"Session 51: alice", "✗  51  alice", "… 20 left out; --all shows all", "55 more sessions are not shown", "… 2"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("want %q in\n%.3000s", want, got)
 		}
@@ -561,6 +562,62 @@ func TestMany(t *testing.T) {
 		t.Errorf("not all is told, in %d lines", strings.Count(all, "\n"))
 	}
 }
+
+// Of very many sessions a page draws those that failed, and lists the others.
+// Whatever is written, it is written piece by piece.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	const crowd, bad = 240, 230
+	v := told(t, words.English, []string{"crowd"}, func(w *wire) {
+		for i := range crowd {
+			c := w.dial(netip.AddrPortFrom(netip.MustParseAddr(client), uint16(40000+i)).String(), server+":21")
+			if login(c); i+1 == bad {
+				c.talk("C: PASV", "S: 227 Entering Passive Mode (10,0,0,5,195,80).")
+				w.unanswered(client+":39000", "10.0.0.5:50000", 2)
+			}
+			c.close()
+		}
+	})
+	for form, write := range map[string]func(io.Writer) error{
+		"text": v.WriteText, "ladder": v.WriteLadder, "mermaid": v.WriteMermaid, "page": v.WriteHTML, "json": v.WriteJSON,
+	} {
+		for _, v.All = range []bool{false, true} {
+			var b meter
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			if v.All && b.most > b.Len()/8 {
+				t.Errorf("%s: %d of %d bytes are written at once", form, b.most, b.Len())
+			}
+			if form != "page" {
+				continue
+			}
+			if rows := strings.SplitAfter(b.String(), "<tr><td"); !strings.Contains(rows[1], "#session230") || !strings.Contains(rows[1], "inside-address") {
+				t.Errorf("the table does not begin with the session that failed: %s", rows[1])
+			}
+			want, note := 200, strings.Contains(b.String(), "40 sessions stand in the table only; --all draws them too.")
+			if v.All {
+				want, note = crowd, !note
+			}
+			if n := strings.Count(b.String(), "<section id="); n != want || !note {
+				t.Errorf("%d sections, want %d; whether the note stands as it should: %v", n, want, note)
+			}
+		}
+	}
+}
+
+// meter is a writer that knows the most that it was given at once.
+type meter struct {
+	strings.Builder
+	most int
+}
+
+func (m *meter) Write(b []byte) (int, error) {
+	m.most = max(m.most, len(b))
+	return m.Builder.Write(b)
+}
+
+func (m *meter) WriteString(s string) (int, error) { return m.Write([]byte(s)) }
 
 // What grows is told once.
 func TestTicker(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 // Of is how many columns of a terminal a letter takes: two for those of
 // East Asia and for most emoji, none for what is put upon the letter before.
 func Of(r rune) int {
+	if r < 0x80 { // as most
+		return 1
+	}
 	switch {
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf), 0x1160 <= r && r <= 0x11ff: // vowels and finals of Hangul
 		return 0

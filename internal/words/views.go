@@ -61,6 +61,19 @@ var views = map[string]message{
 	},
 	"view.left-out": {"… {n} left out; --all shows all", "… 省略 {n} 项；--all 显示全部", "… 省略 {n} 項；--all 顯示全部", "… {n} 件省略。--all ですべて表示"},
 
+	"view.not-drawn.one": {
+		"{n} session stands in the table only; --all draws it too.",
+		"{n} 个会话只在表中列出；--all 会全部绘出。",
+		"{n} 個工作階段只在表中列出；--all 會全部繪出。",
+		"{n} セッションは表にのみあります。--all ですべて描きます。",
+	},
+	"view.not-drawn.many": {
+		"{n} sessions stand in the table only; --all draws them too.",
+		"{n} 个会话只在表中列出；--all 会全部绘出。",
+		"{n} 個工作階段只在表中列出；--all 會全部繪出。",
+		"{n} セッションは表にのみあります。--all ですべて描きます。",
+	},
+
 	"view.more-lines":     {"… {n} more lines", "… 另有 {n} 行", "… 另有 {n} 行", "… ほか {n} 行"},
 	"view.no-command":     {"no transfer command", "没有传输命令", "沒有傳輸命令", "転送コマンドなし"},
 	"view.hidden-command": {"command under TLS", "TLS 下的命令", "TLS 下的命令", "TLS 下のコマンド"},
@@ -78,8 +91,8 @@ var views = map[string]message{
 	"view.head.user":      {"USER", "用户", "使用者", "ユーザー"},
 	"view.head.client":    {"CLIENT", "客户端", "用戶端", "クライアント"},
 	"view.head.server":    {"SERVER", "服务器", "伺服器", "サーバー"},
-	"view.head.commands":  {"COMMANDS", "命令", "命令", "コマンド"},
 	"view.head.transfers": {"TRANSFERS", "传输", "傳輸", "転送"},
+	"view.head.cause":     {"CAUSE", "原因", "原因", "原因"},
 	"view.head.verdict":   {"VERDICT", "结论", "結論", "判定"},
 
 	"view.between":   {"between", "途中", "途中", "途中"},
