@@ -22,6 +22,7 @@ import (
 	"towpath/explain"
 	"towpath/firewall"
 	"towpath/ftp"
+	"towpath/internal/strangers"
 	"towpath/internal/words"
 	"towpath/topology"
 )
@@ -364,7 +365,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("want %q in the page", want)
 		}
 	}
-	inBrowser(t, page.String(), 4)
+	inBrowser(t, "report", page.String(), 4)
 
 	// And that of the doctor.
 	n, err := topology.Lookup("double-nat")
@@ -375,7 +376,7 @@ func TestReport(t *testing.T) {
 	if err := doctor.NewReport(n, doctor.Predict(n)).WriteHTML(&page); err != nil {
 		t.Fatal(err)
 	}
-	inBrowser(t, page.String(), 1)
+	inBrowser(t, "prediction", page.String(), 1)
 }
 
 // Scratch files lie in memory, where nobody outside sees them.
@@ -395,29 +396,12 @@ func TestScratch(t *testing.T) {
 
 // inBrowser opens a page in Chromium, where it is installed, and counts its
 // drawings.
-func inBrowser(t *testing.T, page string, drawings int) {
-	t.Helper()
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Log("not opened in a browser:", err)
-		return
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "index.html")
-	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
-		"--virtual-time-budget=1000", "--dump-dom", "file://"+file)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v", browser, err)
-	}
-	if got := strings.Count(string(out), "<figure>"); got != drawings {
-		t.Errorf("the browser shows %d drawings, want %d", got, drawings)
-	}
+func inBrowser(t *testing.T, what, page string, drawings int) {
+	t.Run("in Chromium: "+what, func(t *testing.T) {
+		if got := strings.Count(strangers.Browse(t, page), "<figure>"); got != drawings {
+			t.Errorf("the browser shows %d drawings, want %d", got, drawings)
+		}
+	})
 }
 
 // When the lab is killed, nothing is left.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -24,6 +23,7 @@ import (
 	"towpath/capture"
 	"towpath/explain"
 	"towpath/explain/view"
+	"towpath/internal/strangers"
 	"towpath/internal/words"
 )
 
@@ -504,29 +504,12 @@ func TestPage(t *testing.T) {
 // The page is opened in Chromium, where it is installed.
 func TestPageInBrowser(t *testing.T) {
 	t.Parallel()
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed: the page is not opened")
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "story.html")
-	page := text(t, func(b *strings.Builder) error { return tales(t, words.English)["worked"].WriteHTML(b) })
-	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
-		"--virtual-time-budget=1000", "--dump-dom", "file://"+file)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s: %v", browser, err)
-	}
+	page := strangers.Browse(t, text(t, func(b *strings.Builder) error { return tales(t, words.English)["worked"].WriteHTML(b) }))
 	// A ladder and an axis, both parsed as drawings of the page.
-	if got := strings.Count(string(out), "<figure>"); got != 2 {
+	if got := strings.Count(page, "<figure>"); got != 2 {
 		t.Errorf("the browser shows %d figures, want 2", got)
 	}
-	if !strings.Contains(string(out), "&lt;script&gt;alert(1)&lt;/script&gt;") {
+	if !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;") {
 		t.Error("the name of the file is not shown as text")
 	}
 }
