@@ -116,6 +116,9 @@ type Options struct {
 	Ended func(*Record)
 	// Transcript returns where the dialogue of a session is kept, or nil.
 	Transcript func(session uint64, client netip.AddrPort) io.WriteCloser
+
+	// clock is time.Now but in tests.
+	clock func() time.Time
 }
 
 // Router says who serves a session.
@@ -320,6 +323,9 @@ func (o Options) check() (Options, error) {
 		if *t.value < 0 && t.value != &o.KeepAlive {
 			return o, fmt.Errorf("gateway: %s %v is negative", t.name, *t.value)
 		}
+	}
+	if o.clock == nil {
+		o.clock = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -261,7 +261,7 @@ func (p *passage) listenClient() error {
 		}
 	} else {
 		s.note(p, func(d *Data) {
-			d.Opened = time.Now()
+			d.Opened = s.now()
 			d.Pinhole = fmt.Sprintf("%v to %v", s.client.peer.Addr(), l.Addr())
 		})
 	}
@@ -310,7 +310,7 @@ func (p *passage) pinhole(by firewall.Opener, h firewall.Pinhole) error {
 		return err
 	}
 	p.holes = append(p.holes, hole)
-	s.note(p, func(d *Data) { d.Opened, d.Pinhole = time.Now(), h.String() })
+	s.note(p, func(d *Data) { d.Opened, d.Pinhole = s.now(), h.String() })
 	return nil
 }
 
@@ -352,7 +352,7 @@ func (p *passage) begin(c ftp.Command) {
 	if p.forServer != nil {
 		s.note(p, func(d *Data) {
 			if d.Pinhole == "" {
-				d.Opened, d.Pinhole = time.Now(), fmt.Sprintf("%v to %v", s.server.peer.Addr(), p.told)
+				d.Opened, d.Pinhole = s.now(), fmt.Sprintf("%v to %v", s.server.peer.Addr(), p.told)
 			}
 		})
 	}
@@ -560,7 +560,7 @@ func (s *session) used(p *passage, client, server *net.TCPConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note(p, func(d *Data) {
-		d.Used = time.Now()
+		d.Used = s.now()
 		if p.forClient != nil {
 			d.UsedBy = endpoint(client.RemoteAddr())
 		} else if p.forServer != nil {
@@ -608,7 +608,7 @@ func (p *passage) shut(err error) {
 	p.holes = nil
 	p.s.note(p, func(d *Data) {
 		if d.Why == "" {
-			d.Closed, d.Why = time.Now(), why
+			d.Closed, d.Why = p.s.now(), why
 		}
 	})
 }

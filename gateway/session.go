@@ -142,7 +142,7 @@ var (
 )
 
 func newSession(g *Gateway, set *settings, conn net.Conn) *session {
-	s := &session{gw: g, set: set, id: g.lastID.Add(1), relayed: make(chan struct{}), last: time.Now()}
+	s := &session{gw: g, set: set, id: g.lastID.Add(1), relayed: make(chan struct{}), last: set.clock()}
 	s.ctx, s.end = context.WithCancelCause(g.ctx)
 	s.room.L = &s.mu
 	s.client.set(conn)
@@ -150,6 +150,12 @@ func newSession(g *Gateway, set *settings, conn net.Conn) *session {
 	s.rec = Record{SchemaVersion: SchemaVersion, Session: s.id, Began: s.last}
 	return s
 }
+
+// now is the time of day as far as this session goes: from its beginning it
+// advances by the monotonic clock. Who sets the clock of the machine meanwhile
+// ends no session by that, and the times in its account still are as far apart
+// as what they tell of, also for those who read it elsewhere.
+func (s *session) now() time.Time { return s.rec.Began.Add(s.set.clock().Sub(s.rec.Began)) }
 
 // serve runs the session to its end.
 func (s *session) serve(implicit bool) {
@@ -168,7 +174,7 @@ func (s *session) serve(implicit bool) {
 	alive.Conn(s.client.tcp, s.set.KeepAlive)
 	if s.set.Transcript != nil {
 		if w := s.set.Transcript(s.id, s.visitor.Client); w != nil {
-			s.transcript, s.kept = transcript.NewWriter(w, time.Now), w
+			s.transcript, s.kept = transcript.NewWriter(w, s.now), w
 		}
 	}
 	_ = s.client.tcp.SetReadDeadline(s.last.Add(s.set.LoginTimeout))
@@ -241,7 +247,7 @@ func (s *session) finish() {
 	if s.leave != nil {
 		s.leave()
 	}
-	s.rec.Ended, s.rec.Reason = time.Now(), s.cause
+	s.rec.Ended, s.rec.Reason = s.now(), s.cause
 	if s.kept != nil {
 		_ = s.transcript.Comment("session ended: " + s.cause)
 		_ = s.kept.Close() // a transcript is kept as far as it got
@@ -344,7 +350,7 @@ func (s *session) hear(raw []byte) func() error {
 	for !s.over && (len(s.held) >= mostHeld || len(s.owed) >= mostOwed) {
 		s.room.Wait()
 	}
-	s.last = time.Now()
+	s.last = s.now()
 	switch {
 	case s.over: // it is only read until it leaves
 		return nil
@@ -370,7 +376,7 @@ func (s *session) goesOn() bool {
 	if s.over || s.ctx.Err() != nil {
 		return false
 	}
-	now := time.Now()
+	now := s.now()
 	busy := len(s.owed) > 0 || s.using != nil
 	if s.draining.Load() && !busy {
 		s.farewell(421, "The gateway is shutting down. Goodbye.", errShutDown)
@@ -468,7 +474,7 @@ func (s *session) alarm(check int, what string) {
 	s.gw.counters.alarms.Add(1)
 	s.log(slog.LevelWarn, "alarm", "check", check, "rule", Checks[check], "what", what)
 	if len(s.rec.Alarms) < MaxAlarms {
-		s.rec.Alarms = append(s.rec.Alarms, Alarm{time.Now(), check, what})
+		s.rec.Alarms = append(s.rec.Alarms, Alarm{s.now(), check, what})
 	}
 }
 
@@ -600,7 +606,7 @@ func (s *session) lost(err error) {
 func (s *session) heard(raw []byte, r ftp.Reply) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = time.Now()
+	s.last = s.now()
 	if r.Code == 0 { // no reply; it means nothing, and may pass
 		s.send(raw)
 		return !s.over

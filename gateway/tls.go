@@ -269,7 +269,7 @@ func (s *session) blindly() error {
 	}
 	s.with(func() {
 		s.tracker.Resync()
-		s.blind, s.resynced, s.last = false, true, time.Now()
+		s.blind, s.resynced, s.last = false, true, s.now()
 		s.log(slog.LevelInfo, "session can be followed again", "since", "CCC")
 		s.rec.Blind, s.rec.Advice = "", ""
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"towpath/gateway"
+	"towpath/internal/jump"
 )
 
 // servers makes servers of names, at addresses that are never dialled.
@@ -385,6 +386,23 @@ func TestManyAtOnce(t *testing.T) {
 	for _, s := range p.Snapshot() {
 		if s.Sessions != 0 {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// A server that failed is left alone for as long as it shall be, whatever somebody
+// sets the clock to meanwhile.
+func TestPauseIsMeasured(t *testing.T) {
+	t.Parallel()
+	const pause, day = time.Minute, 24 * time.Hour
+	p := pool(t, Options{Servers: servers("a"), Health: Health{Fall: 1, Pause: pause}})
+	seat(t, p, from(1)).Leave(errors.New("connection refused"))
+	x := p.places[0]
+	for _, by := range []time.Duration{day, -day} {
+		for passed, want := range map[time.Duration]bool{0: true, pause - time.Second: true, pause: false} {
+			if away := x.away(jump.Of(x.checked.Add(passed), by), false); away != want {
+				t.Errorf("%v later, clock set by %v: away %t, want %t", passed, by, away, want)
+			}
 		}
 	}
 }

@@ -6,6 +6,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"towpath/internal/jump"
 )
 
 func TestMeter(t *testing.T) {
@@ -116,4 +120,22 @@ func TestPace(t *testing.T) {
 			t.Errorf("8 MiB took %v", d)
 		}
 	})
+}
+
+// Somebody sets the clock: no pace stalls by that, and nothing is given for it.
+func TestPaceIsMeasured(t *testing.T) {
+	t.Parallel()
+	const second = 1 << 20
+	for _, by := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
+		l := rate.NewLimiter(rate.Inf, 0)
+		tune(l, second)
+		now := time.Now()
+		for l.AllowN(now, l.Burst()) {
+			now = now.Add(time.Millisecond) // until what may come at once is used up
+		}
+		later := jump.Of(now, by)
+		if wait := l.ReserveN(later, l.Burst()).DelayFrom(later); wait <= 0 || wait > time.Second {
+			t.Errorf("clock set by %v: a tenth of a second's bytes wait for %v", by, wait)
+		}
+	}
 }
