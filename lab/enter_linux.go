@@ -94,6 +94,9 @@ func mapping(id int, file string) []syscall.SysProcIDMap {
 	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
 }
 
+// manyUsers says whether there are more here than root, whom servers can become.
+func manyUsers() bool { return has65536("/proc/self/uid_map") && has65536("/proc/self/gid_map") }
+
 // has65536 says whether we know the ids from 0 to 65535, as a line of uid_map
 // says: the first here, the first outside, how many.
 func has65536(file string) bool {

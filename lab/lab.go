@@ -32,7 +32,7 @@ type Lab struct {
 
 // Servers and Clients are the programs of others that the lab knows how to run.
 var (
-	Servers = []string{"vsftpd", "proftpd"}
+	Servers = []string{"vsftpd", "proftpd", "pureftpd"}
 	Clients = []string{"curl", "lftp", "tnftp"}
 )
 
@@ -59,7 +59,7 @@ type Result struct {
 // Check says what is wrong with the options, before anything is built.
 func (l *Lab) Check() error {
 	if l.Server != "" && !slices.Contains(Servers, l.Server) {
-		return fmt.Errorf("server %q is not known; want %s, or none for our own", l.Server, strings.Join(Servers, " or "))
+		return fmt.Errorf("server %q is not known; want %s, or none for our own", l.Server, strings.Join(Servers, ", "))
 	}
 	if l.Client != "" && !slices.Contains(Clients, l.Client) {
 		return fmt.Errorf("client %q is not known; want %s, or none for our own", l.Client, strings.Join(Clients, ", "))
@@ -80,9 +80,6 @@ type Observation struct {
 	// should have gone on. Both are empty if it works.
 	Seen doctor.Seen `json:"seen,omitempty"`
 	Hop  string      `json:"hop,omitempty"`
-	// Plane is what carries clear data through gateways, one of [Planes]. If
-	// empty it is the process, "user".
-	Plane string
 	// Captures is the directory of the recordings, one file for each machine,
 	// if they are kept.
 	Captures string `json:"captures,omitempty"`

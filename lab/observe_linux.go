@@ -161,7 +161,7 @@ func (o *Observation) conclude(r *clientReport, mode doctor.Mode, patience time.
 		o.Seen, o.Hop = doctor.SeenFamily, n.Session.From
 	case r.Bytes == fileSize(n.Session):
 		o.Seen = doctor.SeenNo226
-		o.Hop = last(func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, "226 ") })
+		o.Hop = last(func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, "226") })
 	case r.Command == verb && r.Code >= 500 || active && (r.Command == "PORT" || r.Command == "EPRT") && r.Code >= 500:
 		o.Seen, o.Hop = doctor.SeenIllegal, server
 	case r.unanswered(verb):

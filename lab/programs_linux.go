@@ -23,12 +23,16 @@ import (
 	"towpath/topology"
 )
 
+// somebody is the user that a server becomes which will not stay root.
+const somebody = 65534
+
 // Programs of others. Each is a function that makes the command; what they
 // cannot do is said beforehand, by cannot.
 
 var servers = map[string]func(s serverOrder, dir, program string) (*exec.Cmd, error){
-	"vsftpd":  vsftpd,
-	"proftpd": proftpd,
+	"vsftpd":   vsftpd,
+	"proftpd":  proftpd,
+	"pureftpd": pureftpd,
 }
 
 var clients = map[string]func(c clientOrder, mode doctor.Mode, program string) *exec.Cmd{
@@ -39,6 +43,9 @@ var clients = map[string]func(c clientOrder, mode doctor.Mode, program string) *
 
 // find looks for a program where PATH says and where Debian puts servers.
 func (l *Lab) find(name string) (string, error) {
+	if name == "pureftpd" { // as others than its authors call it
+		name = "pure-ftpd"
+	}
 	if at, err := exec.LookPath(name); err == nil {
 		return at, nil
 	}
@@ -58,6 +65,8 @@ func (l *Lab) cannot(n *topology.Network, mode doctor.Mode) string {
 		return m.StrictlyReplies && m.ALG != nil && m.ALG.Kind == topology.Gateway
 	})
 	switch {
+	case l.Server == "pureftpd" && !manyUsers():
+		return "Pure-FTPd becomes another user, and there is but one here; root has more"
 	case l.Plane == "conntrack" && strict:
 		return "expectations are for a firewall that accepts what is related"
 	case (l.Server != "" || l.Client != "") && lines:
@@ -222,6 +231,53 @@ TLSOptions NoSessionReuseRequired
 	return exec.Command(program, "-n", "-q", "-c", file), os.WriteFile(file, []byte(conf), 0o600)
 }
 
+// pureftpd becomes another user for each session, root never: what it serves
+// belongs to that user.
+func pureftpd(s serverOrder, dir, program string) (*exec.Cmd, error) {
+	root, err := served(dir, s.Size)
+	if err != nil {
+		return nil, err
+	}
+	users := filepath.Join(dir, "users")
+	// $1$ is what every crypt(3) knows; the password is "secret".
+	if err := os.WriteFile(users, fmt.Appendf(nil, "ftp:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%d:%[1]d::%s/./::::::::::::\n", somebody, root), 0o600); err != nil {
+		return nil, err
+	}
+	pw, err := exec.LookPath(filepath.Join(filepath.Dir(program), "../bin/pure-pw"))
+	if err != nil {
+		return nil, fmt.Errorf("pure-ftpd is there and not what writes its users: %w", err)
+	}
+	mkdb := exec.Command(pw, "mkdb", users+".pdb", "-f", users)
+	libraries(mkdb)
+	if out, err := mkdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("pure-pw mkdb: %w: %s", err, bytes.TrimSpace(out))
+	}
+	args := []string{
+		"-S", strconv.Itoa(int(s.Port)), "-l", "puredb:" + users + ".pdb", "-E", "-H", "-A", "-u", "1", "-f", "none", "-g", filepath.Join(dir, "pid"),
+		"-p", fmt.Sprintf("%d:%d", s.Passive.Low, s.Passive.High),
+	}
+	if !s.IPv6 {
+		args = append(args, "-4")
+	}
+	if s.External.IsValid() {
+		args = append(args, "-P", s.External.String())
+	}
+	if s.Foreign {
+		args = append(args, "-w")
+	}
+	if s.Rate > 0 {
+		args = append(args, "-T", fmt.Sprintf(":%d", s.Rate>>10))
+	}
+	if s.TLS {
+		file, err := certificate(dir)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "-Y", "1", "-2", file)
+	}
+	return exec.Command(program, args...), nil
+}
+
 // libraries lets a program find what was unpacked beside it.
 func libraries(cmd *exec.Cmd) {
 	above := filepath.Join(filepath.Dir(cmd.Path), "../..")
@@ -333,8 +389,8 @@ func (l *Lab) fetchBy(ctx context.Context, h *host, c clientOrder, mode doctor.M
 		return r, err
 	}
 	cmd := clients[l.Client](c, mode, program)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := &account{end: func() { _ = cmd.Process.Kill() }} // it may have ended
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME=/nonexistent", "TERM=dumb")
 	began := time.Now()
 	if err := h.start(cmd); err != nil {
@@ -349,8 +405,23 @@ func (l *Lab) fetchBy(ctx context.Context, h *host, c clientOrder, mode doctor.M
 		return r, err
 	}
 	r.Took = time.Since(began)
-	r.read(out.String(), err == nil)
+	r.read(out.said.String(), err == nil)
 	return r, nil
+}
+
+// account is what a client says. lftp 4.9 goes on with "cat" for ever
+// when it has given up, so it is ended.
+type account struct {
+	said bytes.Buffer
+	end  func()
+}
+
+func (a *account) Write(p []byte) (int, error) {
+	n, err := a.said.Write(p)
+	if bytes.Contains(a.said.Bytes(), []byte("Fatal error: max-retries exceeded")) {
+		a.end()
+	}
+	return n, err
 }
 
 var (

@@ -32,7 +32,7 @@ func (l *Lab) Case(ctx context.Context, n *topology.Network, mode doctor.Mode) (
 	var err error
 	r.Observed, err = l.run(ctx, narrowed(n, r.Predicted), mode)
 	if err == nil {
-		r.Disagreement = r.Observed.disagreement(r.Predicted, l.loosely())
+		r.Disagreement = r.Observed.disagreement(r.Predicted, l.loosely(r.Predicted.Seen))
 	}
 	return r, err
 }
@@ -44,13 +44,18 @@ func (l *Lab) patience() time.Duration {
 	return l.Patience
 }
 
-// loosely says whether the programs fail in ways that differ from those that are
+// patient says whether the server waits for an active connection as long as the
+// kernel does: the kernel is made less patient then, and the client more.
+func (l *Lab) patient() bool { return l.Server == "proftpd" || l.Server == "pureftpd" }
+
+// loosely says whether the programs fail in ways that differ from the one that is
 // predicted: ProFTPD takes a private address in PORT for the client's own,
 // tnftp refuses a 227 with another address, lftp connects again to a server that
-// has closed on it. And our own server, when a stranger has come, goes on
-// waiting for the client, which only our client understands at once.
-func (l *Lab) loosely() bool {
-	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp" || l.Client == "curl" && l.Server == ""
+// has closed on it. And Pure-FTPd and our own server, when a stranger has come,
+// go on waiting for the client; ours says it so that our client understands.
+func (l *Lab) loosely(predicted doctor.Seen) bool {
+	stranger := l.Server == "pureftpd" || l.Server == "" && l.Client != ""
+	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp" || stranger && predicted == doctor.SeenStranger
 }
 
 // narrowed leaves those ports to the listener with which it fails, where chance
@@ -240,13 +245,17 @@ func (l *Lab) serveBy(ctx context.Context, h *host, order serverOrder) (stop fun
 		return nil, err
 	}
 	clean := func() { _ = os.RemoveAll(dir) } // what is left is small
+	if err := os.Chmod(dir, 0o755); err != nil {
+		clean()
+		return nil, err
+	}
 	cmd, err := servers[l.Server](order, dir, program)
 	if err != nil {
 		clean()
 		return nil, err
 	}
 	libraries(cmd)
-	if l.Server == "proftpd" { // it waits for an active connection as long as the kernel does
+	if l.patient() {
 		if err := h.sysctl("ipv4/tcp_syn_retries", "1"); err != nil {
 			clean()
 			return nil, err
@@ -281,7 +290,7 @@ func (l *Lab) fetch(ctx context.Context, w *world, mode doctor.Mode) (r clientRe
 		Lines: s.Lines, KeepAlive: time.Duration(s.KeepAlive), Transfer: time.Duration(s.Transfer), Patience: l.patience(),
 		Foreign: c.Kind != topology.Curl,
 	}
-	if l.Server == "proftpd" {
+	if l.patient() {
 		order.Patience *= 2
 	}
 	if !modes[mode].Passive() {

@@ -64,7 +64,7 @@ func labListCommand() *cobra.Command {
 }
 
 func (v *labFlags) bind(f *pflag.FlagSet) {
-	f.StringVar(&v.lab.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, " or ")+" (default our own)")
+	f.StringVar(&v.lab.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, ", ")+" (default our own)")
 	f.StringVar(&v.lab.Client, "client", "", "another `PROGRAM` as client: "+strings.Join(lab.Clients, ", ")+" (default our own)")
 	f.StringArrayVar(&v.lab.Programs, "programs", nil, "look for them in this `DIRECTORY` too; may be repeated")
 	f.StringVar(&v.alg, "alg", "", "`gateway`: put our gateway in the place of each ALG of the kernel, and leave out networks that have none")
@@ -243,7 +243,7 @@ The network is gone when you leave.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&l.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, " or ")+" (default our own)")
+	cmd.Flags().StringVar(&l.Server, "server", "", "another `PROGRAM` as server: "+strings.Join(lab.Servers, ", ")+" (default our own)")
 	return cmd
 }
 
