@@ -4,7 +4,6 @@
 package gatewaytest
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,28 +14,6 @@ import (
 
 	"towpath/ftp"
 )
-
-// Stage is where attacks are played: a client, a server, and between them what
-// is under test.
-type Stage struct {
-	// Dial opens a control connection from the client's host, Accept returns its
-	// other end at the server's.
-	Dial   func(context.Context) (net.Conn, error)
-	Accept func(context.Context) (net.Conn, error)
-	// AtClient and AtServer listen on a port of the client's host and of the
-	// server's; 0 is any.
-	AtClient, AtServer func(port uint16) (net.Listener, error)
-	// FromClient and FromServer connect from the client's host and from the
-	// server's. FromStranger does from a third one on the client's side; it may
-	// be nil.
-	FromClient, FromServer, FromStranger func(context.Context, netip.AddrPort) (net.Conn, error)
-	// Other is an address on the server's side that is not the server's, and
-	// AtOther listens there. They may be zero.
-	Other   netip.Addr
-	AtOther func() (net.Listener, error)
-	// Patience is how long silence must last to be believed. Default 1 s.
-	Patience time.Duration
-}
 
 // Attack is one attempt to get a connection that nobody should get.
 type Attack struct {
@@ -74,186 +51,60 @@ func (a Attack) Play(ctx context.Context, s *Stage) error {
 var Attacks = []Attack{
 	{1, "a web page posts PORT", slipstream},
 	{2, "PORT before login", beforeLogin},
-	{3, "a line that only looks like PORT in its second segment", segment},
-	{3, "a NUL and a bare CR inside a line", badBytes},
-	{4, "PORT names port 22", lowPort},
-	{4, "PORT with a number above 255", bigOctet},
-	{5, "PORT names another host", foreign},
+	{3, "a line that only looks like PORT in its second segment", withPort(segment)},
+	{3, "a NUL and a bare CR inside a line", withPort(badBytes)},
+	{4, "PORT names port 22", loggedIn(lowPort)},
+	{4, "PORT with a number above 255", withPort(bigOctet)},
+	{5, "PORT names another host", loggedIn(foreign)},
 	{6, "227 in a greeting", bannerPassive},
-	{6, "227 inside another reply", innerPassive},
-	{7, "PORT that the server refuses", refusedPort},
-	{7, "PORT without a transfer", idlePort},
-	{8, "a passive port used twice", twice},
-	{8, "a passive port after QUIT", afterQuit},
-	{8, "a passive port used by a stranger", stranger},
-	{9, "many PASV", flood},
-	{10, "PORT after EPSV ALL", epsvAll},
-	{11, "the server announces another host", foreignPassive},
-	{12, "the server announces the gateway", ourselves},
-	{13, "PORT behind AUTH", behindAuth},
-	{15, "data that comes from another address than control", source},
+	{6, "227 inside another reply", loggedIn(innerPassive)},
+	{7, "PORT that the server refuses", withPort(refusedPort)},
+	{7, "PORT without a transfer", withPort(idlePort)},
+	{8, "a passive port used twice", withPassive(twice)},
+	{8, "a passive port after QUIT", withPassive(afterQuit)},
+	{8, "a passive port used by a stranger", withPassive(stranger)},
+	{9, "many PASV", loggedIn(flood)},
+	{10, "PORT after EPSV ALL", withPort(epsvAll)},
+	{11, "the server announces another host", loggedIn(foreignPassive)},
+	{12, "the server announces the gateway", loggedIn(ourselves)},
+	{13, "PORT behind AUTH", withPort(behindAuth)},
+	{15, "data that comes from another address than control", withPassive(source)},
+}
+
+// loggedIn, withPort and withPassive are what goes before an attack: a login, then
+// a listener of the client and the PORT that announces it, or one of the server
+// and what the client was told of it.
+func loggedIn(attack func(*play) error) func(*play) error {
+	return func(p *play) error {
+		if err := p.login(); err != nil {
+			return err
+		}
+		return attack(p)
+	}
+}
+
+func withPort(attack func(p *play, l net.Listener, port string) error) func(*play) error {
+	return loggedIn(func(p *play) error {
+		l, port, err := p.victim(0)
+		if err != nil {
+			return err
+		}
+		return attack(p, l, port)
+	})
+}
+
+func withPassive(attack func(p *play, l net.Listener, at netip.AddrPort) error) func(*play) error {
+	return loggedIn(func(p *play) error {
+		l, at, err := p.offered()
+		if err != nil {
+			return err
+		}
+		return attack(p, l, at)
+	})
 }
 
 func fooled(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrFooled, fmt.Sprintf(format, args...))
-}
-
-// play is one session with both its ends.
-type play struct {
-	*Stage
-	ctx            context.Context
-	client, server net.Conn
-	cin, sin       *bufio.Reader
-	opened         []interface{ Close() error }
-}
-
-func (p *play) end() {
-	for _, c := range p.opened {
-		_ = c.Close()
-	}
-}
-
-func (p *play) keep(c interface{ Close() error }) { p.opened = append(p.opened, c) }
-
-// begin opens the session, and the server greets.
-func (p *play) begin(greeting string) error {
-	var err error
-	if p.client, err = p.Dial(p.ctx); err != nil {
-		return err
-	}
-	p.keep(p.client)
-	if p.server, err = p.Accept(p.ctx); err != nil {
-		return err
-	}
-	p.keep(p.server)
-	p.cin, p.sin = bufio.NewReader(p.client), bufio.NewReader(p.server)
-	return p.reply(greeting)
-}
-
-// login begins and logs in.
-func (p *play) login() error {
-	if err := p.begin("220 Ahoy."); err != nil {
-		return err
-	}
-	if _, err := p.hear(p.client, p.cin); err != nil {
-		return err
-	}
-	for _, turn := range [][2]string{{"USER anna", "331 Password?"}, {"PASS x", "230 Welcome."}} {
-		if err := p.turn(turn[0], turn[1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// turn is a command that the server answers.
-func (p *play) turn(command, answer string) error {
-	if err := p.say(command); err != nil {
-		return err
-	}
-	if _, err := p.hear(p.server, p.sin); err != nil {
-		return fmt.Errorf("%s: %w", command, err)
-	}
-	if err := p.reply(answer); err != nil {
-		return err
-	}
-	_, err := p.hear(p.client, p.cin)
-	return err
-}
-
-func (p *play) say(line string) error {
-	_, err := p.client.Write([]byte(line + "\r\n"))
-	return err
-}
-
-func (p *play) reply(line string) error {
-	_, err := p.server.Write([]byte(line + "\r\n"))
-	return err
-}
-
-// hear reads a line.
-func (p *play) hear(c net.Conn, in *bufio.Reader) (string, error) {
-	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
-	line, err := in.ReadString('\n')
-	return strings.TrimRight(line, "\r\n"), err
-}
-
-// heard is what the server has heard that begins with one of the verbs, "" if
-// nothing has come for as long as Patience. Other lines it answers by 200.
-func (p *play) heard(verbs ...string) string {
-	for {
-		_ = p.server.SetReadDeadline(time.Now().Add(p.Patience))
-		line, err := p.sin.ReadString('\n')
-		if err != nil {
-			return ""
-		}
-		for _, v := range verbs {
-			if strings.HasPrefix(strings.ToUpper(line), v) {
-				return strings.TrimRight(line, "\r\n")
-			}
-		}
-		if p.reply("200 Fine.") != nil {
-			return ""
-		}
-	}
-}
-
-// victim listens at the client's host, and says what PORT would announce it.
-func (p *play) victim(port uint16) (net.Listener, string, error) {
-	l, err := p.AtClient(port)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrNoStage, err)
-	}
-	p.keep(l)
-	at := netip.AddrPortFrom(addr(p.client.LocalAddr()).Addr(), addr(l.Addr()).Port())
-	return l, "PORT " + ftp.FormatHostPort(at), nil
-}
-
-func addr(a net.Addr) netip.AddrPort {
-	ap, _ := netip.ParseAddrPort(a.String())
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
-// reaches says whether a connection opened by dial to at arrives at l, and is
-// one that bytes can pass.
-func (p *play) reaches(dial func(context.Context, netip.AddrPort) (net.Conn, error), at netip.AddrPort, l net.Listener) bool {
-	ctx, cancel := context.WithTimeout(p.ctx, p.Patience)
-	defer cancel()
-	c, err := dial(ctx, at)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(p.Patience))
-	if _, err := c.Write([]byte("x")); err != nil {
-		return false
-	}
-	if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
-		_ = d.SetDeadline(time.Now().Add(p.Patience))
-	}
-	for {
-		got, err := l.Accept()
-		if err != nil {
-			return false
-		}
-		_ = got.SetReadDeadline(time.Now().Add(p.Patience))
-		var b [1]byte
-		n, _ := got.Read(b[:])
-		_ = got.Close()
-		if n == 1 {
-			return true
-		}
-	}
-}
-
-// called says whether the server, having heard line, can call the victim.
-func (p *play) called(line string, victim net.Listener) bool {
-	c, err := ftp.ParseCommand(line)
-	if err != nil {
-		return false
-	}
-	at, err := ftp.ParseHostPort(strings.TrimSpace(c.Arg))
-	return err == nil && p.reaches(p.FromServer, at, victim)
 }
 
 func slipstream(p *play) error {
@@ -288,40 +139,7 @@ func beforeLogin(p *play) error {
 	return p.announced(port, l, "200 PORT command successful.", "before login")
 }
 
-// announced has the client say port and the server answer, and wants that the
-// server can call nobody.
-func (p *play) announced(port string, l net.Listener, answer, when string) error {
-	if err := p.say(port); err != nil {
-		return err
-	}
-	line := p.heard("PORT")
-	if line == "" {
-		return nil
-	}
-	if err := p.reply(answer); err != nil {
-		return err
-	}
-	// The answer is awaited, so that who opens something has opened it.
-	for {
-		got, err := p.hear(p.client, p.cin)
-		if err != nil || got == answer || !strings.HasPrefix(got, "220") {
-			break
-		}
-	}
-	if p.called(line, l) {
-		return fooled("%s the server could call the client by %q", when, line)
-	}
-	return nil
-}
-
-func segment(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func segment(p *play, l net.Listener, port string) error {
 	if _, err := p.client.Write([]byte("SITE MSG ")); err != nil {
 		return err
 	}
@@ -349,14 +167,7 @@ func segment(p *play) error {
 	return nil
 }
 
-func badBytes(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func badBytes(p *play, l net.Listener, port string) error {
 	for _, bad := range []string{"NOOP\r" + port, "NOOP \x00" + port, "NOOP\x00\r\x00" + port} {
 		if err := p.say(bad); err != nil {
 			return err
@@ -374,9 +185,6 @@ func badBytes(p *play) error {
 }
 
 func lowPort(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
 	l, port, err := p.victim(22)
 	if err != nil { // somebody listens there, or we may not: what the server hears tells
 		port = "PORT " + ftp.FormatHostPort(netip.AddrPortFrom(addr(p.client.LocalAddr()).Addr(), 22))
@@ -401,14 +209,7 @@ func lowPort(p *play) error {
 	return nil
 }
 
-func bigOctet(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func bigOctet(p *play, l net.Listener, port string) error {
 	at := addr(l.Addr()).Port()
 	// The same port, said as one number: p1*256+p2 with p2 above 255.
 	numbers := strings.Split(port, ",")
@@ -417,9 +218,6 @@ func bigOctet(p *play) error {
 }
 
 func foreign(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
 	said := "PORT " + ftp.FormatHostPort(netip.MustParseAddrPort("192.0.2.77:40000"))
 	if err := p.say(said); err != nil {
 		return err
@@ -428,17 +226,6 @@ func foreign(p *play) error {
 		return fooled("%q became %q", said, line)
 	}
 	return nil
-}
-
-// passive is a listener at the server's host, and the 227 that announces it.
-func (p *play) passive() (net.Listener, string, error) {
-	l, err := p.AtServer(0)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrNoStage, err)
-	}
-	p.keep(l)
-	at := netip.AddrPortFrom(addr(p.server.LocalAddr()).Addr(), addr(l.Addr()).Port())
-	return l, "227 Entering Passive Mode (" + ftp.FormatHostPort(at) + ").", nil
 }
 
 func bannerPassive(p *play) error {
@@ -457,31 +244,7 @@ func bannerPassive(p *play) error {
 	return p.inert(said, l, 4)
 }
 
-// inert reads lines of the server at the client, and wants none of them to lead
-// anywhere that it did not lead before.
-func (p *play) inert(said string, l net.Listener, lines int) error {
-	for range lines {
-		_ = p.client.SetReadDeadline(time.Now().Add(p.Patience))
-		got, err := p.cin.ReadString('\n')
-		if err != nil {
-			return nil
-		}
-		got = strings.TrimRight(got, "\r\n")
-		i := strings.Index(got, "(")
-		if i < 0 || got == said {
-			continue
-		}
-		if at, err := ftp.ParsePassive(got[i:]); err == nil && p.reaches(p.FromClient, at, l) {
-			return fooled("%q became %q", said, got)
-		}
-	}
-	return nil
-}
-
 func innerPassive(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
 	l, said, err := p.passive()
 	if err != nil {
 		return err
@@ -500,70 +263,15 @@ func innerPassive(p *play) error {
 	return p.inert(said, l, 3)
 }
 
-func refusedPort(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func refusedPort(p *play, l net.Listener, port string) error {
 	return p.announced(port, l, "500 Illegal PORT command.", "after a refused PORT")
 }
 
-func idlePort(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func idlePort(p *play, l net.Listener, port string) error {
 	return p.announced(port, l, "200 PORT command successful.", "before any transfer")
 }
 
-// offered asks for passive mode and returns what the client was told.
-func (p *play) offered() (net.Listener, netip.AddrPort, error) {
-	l, said, err := p.passive()
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	if err := p.say("PASV"); err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	if _, err := p.hear(p.server, p.sin); err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	if err := p.reply(said); err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	got, err := p.hear(p.client, p.cin)
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	at, err := ftp.ParsePassive(strings.TrimPrefix(got, "227 "))
-	return l, at, err
-}
-
-// fetch begins a transfer, so that bytes may pass.
-func (p *play) fetch() error {
-	if err := p.say("RETR a"); err != nil {
-		return err
-	}
-	if _, err := p.hear(p.server, p.sin); err != nil {
-		return err
-	}
-	return p.reply("150 Here it comes.")
-}
-
-func twice(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, at, err := p.offered()
-	if err != nil {
-		return err
-	}
+func twice(p *play, l net.Listener, at netip.AddrPort) error {
 	first, err := p.FromClient(p.ctx, at)
 	if err != nil {
 		return fmt.Errorf("the first connection to %v: %w", at, err)
@@ -583,14 +291,7 @@ func twice(p *play) error {
 	return nil
 }
 
-func afterQuit(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, at, err := p.offered()
-	if err != nil {
-		return err
-	}
+func afterQuit(p *play, l net.Listener, at netip.AddrPort) error {
 	if err := p.turn("QUIT", "221 Goodbye."); err != nil {
 		return err
 	}
@@ -603,16 +304,9 @@ func afterQuit(p *play) error {
 	return nil
 }
 
-func stranger(p *play) error {
+func stranger(p *play, l net.Listener, at netip.AddrPort) error {
 	if p.FromStranger == nil {
 		return ErrNoStage
-	}
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, at, err := p.offered()
-	if err != nil {
-		return err
 	}
 	if err := p.fetch(); err != nil {
 		return err
@@ -624,9 +318,6 @@ func stranger(p *play) error {
 }
 
 func flood(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
 	const many = 20
 	var ears []net.Listener
 	var told []netip.AddrPort
@@ -648,14 +339,7 @@ func flood(p *play) error {
 	return nil
 }
 
-func epsvAll(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func epsvAll(p *play, l net.Listener, port string) error {
 	if err := p.say("EPSV ALL"); err != nil {
 		return err
 	}
@@ -678,9 +362,6 @@ func epsvAll(p *play) error {
 func foreignPassive(p *play) error {
 	if p.AtOther == nil {
 		return ErrNoStage
-	}
-	if err := p.login(); err != nil {
-		return err
 	}
 	l, err := p.AtOther()
 	if err != nil {
@@ -715,9 +396,6 @@ func foreignPassive(p *play) error {
 }
 
 func ourselves(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
 	// What the client has called, seen from the server: the gateway itself.
 	at := netip.AddrPortFrom(addr(p.server.RemoteAddr()).Addr(), addr(p.client.RemoteAddr()).Port())
 	if err := p.say("PASV"); err != nil {
@@ -756,14 +434,7 @@ func ourselves(p *play) error {
 	return nil
 }
 
-func behindAuth(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, port, err := p.victim(0)
-	if err != nil {
-		return err
-	}
+func behindAuth(p *play, l net.Listener, port string) error {
 	if _, err := p.client.Write([]byte("AUTH TLS\r\n" + port + "\r\n")); err != nil {
 		return err
 	}
@@ -782,14 +453,7 @@ func behindAuth(p *play) error {
 	return nil
 }
 
-func source(p *play) error {
-	if err := p.login(); err != nil {
-		return err
-	}
-	l, at, err := p.offered()
-	if err != nil {
-		return err
-	}
+func source(p *play, l net.Listener, at netip.AddrPort) error {
 	d, err := p.FromClient(p.ctx, at)
 	if err != nil {
 		return err
