@@ -283,7 +283,19 @@ func (s *session) snapshot() *Record {
 func (s *session) account() *Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.snapshot()
+	r := s.snapshot()
+	p := s.using
+	if p == nil || p.kernel || p.rec < 0 || r.Data[p.rec].Why != "" {
+		return r
+	}
+	// What moves now is counted at its end.
+	n, d := p.bytes.Load(), &r.Data[p.rec]
+	if p.up {
+		d.Up, r.Up = n, r.Up+n
+	} else {
+		d.Down, r.Down = n, r.Down+n
+	}
+	return r
 }
 
 // drain ends the session as soon as nothing is under way in it.

@@ -62,6 +62,7 @@ type gatewayFlags struct {
 	log        logFlags
 	record     string
 	transcript string
+	control    string
 	drain      time.Duration
 	sandbox    bool
 	max        int
@@ -117,7 +118,7 @@ All rules are in a table of the process and go with it, however it ends.`,
 		},
 	}
 	v.bind(c.Flags())
-	c.AddCommand(gatewayPlanCommand(), gatewayKernelCommand())
+	c.AddCommand(gatewayPlanCommand(), gatewayKernelCommand(), gatewayStatusCommand(), gatewayDrainCommand(), gatewayUndrainCommand())
 	return c
 }
 
@@ -165,6 +166,7 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.log.file, "log-file", "", "write the log to `FILE` in place of standard error")
 	f.StringVar(&v.record, "record", "", "write an account of each session to `FILE`, one object of JSON in a line")
 	f.StringVar(&v.transcript, "transcript", "", "keep the dialogue of each session in this `DIRECTORY`")
+	f.StringVar(&v.control, "control", "", "where status and drain ask this gateway, a socket at this `PATH` for its user alone, or none (default in the runtime directory: /run/towpath-gateway for root)")
 	f.IntVar(&v.max, "max-sessions", 0, "at most so many sessions in all; 0 is no limit")
 	f.IntVar(&v.maxClient, "max-per-client", 0, "and so many of one client address")
 	f.IntVar(&v.maxUser, "max-per-user", 0, "and so many of one user")

@@ -60,6 +60,13 @@ func (g *gatewayService) greet(out io.Writer, v *gatewayFlags) {
 	if v.insecure {
 		b.WriteString("WARNING: any certificate of a server is believed.\n")
 	}
+	if g.control != nil {
+		ask := "towpath gateway status"
+		if v.control != "" {
+			ask += " --control " + g.controlPath
+		}
+		fmt.Fprintf(&b, "\nWhat it does now, tells %q.\n", ask)
+	}
 	b.WriteString("\nTry:\n" + v.example(g.listeners) + "\n")
 	_, _ = io.WriteString(out, b.String()) // nobody reading it is no reason to stop
 }

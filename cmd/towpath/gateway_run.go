@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"towpath/firewall"
 	"towpath/gateway"
@@ -25,6 +26,7 @@ import (
 	"towpath/gateway/doors"
 	"towpath/gateway/policy"
 	"towpath/internal/config"
+	"towpath/internal/control"
 	"towpath/internal/sandbox"
 	"towpath/internal/systemd"
 )
@@ -43,6 +45,13 @@ type gatewayService struct {
 	endChecks context.CancelFunc
 	socks     *doors.SOCKS // nil without --socks
 
+	// control is where an administrator asks; nil if nobody can.
+	control     net.Listener
+	controlPath string
+	answers     sync.WaitGroup
+	began       time.Time
+	draining    atomic.Bool
+
 	selfSigned  *tls.Certificate
 	fingerprint string
 	flags       atomic.Pointer[gatewayFlags]
@@ -59,7 +68,7 @@ func runGateway(ctx context.Context, load func() (*gatewayFlags, error), out io.
 	if err != nil {
 		return exit(exitUsage, err)
 	}
-	g := &gatewayService{}
+	g := &gatewayService{began: time.Now()}
 	defer func() { err = errors.Join(err, g.close()) }()
 	if err := g.open(ctx, v); err != nil {
 		return err
@@ -71,6 +80,13 @@ func runGateway(ctx context.Context, load func() (*gatewayFlags, error), out io.
 	defer notifier.Close()
 	g.greet(out, v)
 	ended := g.run()
+	if g.control != nil {
+		g.answers.Go(func() {
+			if err := control.Serve(g.control, g.answer); err != nil {
+				g.log.Error("nobody can ask this gateway any more", "err", err)
+			}
+		})
+	}
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -135,8 +151,15 @@ func (g *gatewayService) open(ctx context.Context, v *gatewayFlags) error {
 		return exit(exitConfig, err)
 	}
 	g.flags.Store(v)
+	if err := g.openControl(v); err != nil {
+		return exit(exitUnavailable, err)
+	}
 	if v.sandbox {
-		report, err := sandbox.Enter(v.confined())
+		plan := v.confined()
+		if g.control != nil {
+			plan.Write = append(plan.Write, filepath.Dir(g.controlPath)) // to take it away at the end
+		}
+		report, err := sandbox.Enter(plan)
 		if err != nil {
 			return exit(exitUnavailable, err)
 		}
@@ -349,6 +372,7 @@ func (g *gatewayService) run() <-chan error {
 
 // drain ends the gateway as SIGTERM asks for.
 func (g *gatewayService) drain() {
+	g.draining.Store(true)
 	within := g.flags.Load().drain
 	g.log.Info("shutting down", "within", within)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
@@ -386,6 +410,10 @@ func (g *gatewayService) reload(load func() (*gatewayFlags, error)) {
 
 func (g *gatewayService) close() error {
 	var errs []error
+	if g.control != nil {
+		errs = append(errs, g.control.Close())
+		g.answers.Wait()
+	}
 	if g.endChecks != nil {
 		g.endChecks()
 		g.checks.Wait()

@@ -41,7 +41,7 @@ func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "TOWPATH_CONFIG="+empty)
+	c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_RUNTIME_DIR="+home, "RUNTIME_DIRECTORY=", "TOWPATH_CONFIG="+empty)
 	return c
 }
 

@@ -116,6 +116,7 @@ type Pool struct {
 type place struct {
 	Server
 	key      string
+	drain    bool // Server.Drain, or what [Pool.Drain] has said since
 	sessions int
 	total    uint64
 	failures uint64
@@ -186,6 +187,9 @@ func (p *Pool) Set(o Options) error {
 		case x.Addr != s.Addr || x.TLS != s.TLS:
 			x.down, x.streak, x.err, x.again = false, 0, nil, time.Time{}
 		}
+		if s.Drain != x.Server.Drain {
+			x.drain = s.Drain
+		}
 		x.Server = s
 		p.places[i] = x
 	}
@@ -195,18 +199,23 @@ func (p *Pool) Set(o Options) error {
 	return nil
 }
 
-// Drain keeps new sessions away from a server, or lets them come again. A later
-// [Pool.Set] says anew which servers are drained.
+// Drain keeps new sessions away from a server, or lets them come again. That holds
+// until a [Pool.Set] changes [Server.Drain]: one that reads the same settings again
+// does not undo it.
 func (p *Pool) Drain(name string, drain bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, x := range p.places {
 		if x.key == name {
-			x.Server.Drain = drain
+			x.drain = drain
 			return nil
 		}
 	}
-	return fmt.Errorf("backends: no server is named %q", name)
+	var names []string
+	for _, x := range p.places {
+		names = append(names, x.key)
+	}
+	return fmt.Errorf("no server is named %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // Errors of [Pool.Route]. Clients are told them.
@@ -231,7 +240,7 @@ func (p *Pool) Route(_ context.Context, v gateway.Visitor, tried []string) (*gat
 	now := time.Now()
 	fit = slices.DeleteFunc(fit, func(x *place) bool {
 		switch {
-		case slices.Contains(tried, x.key) || x.away(now, p.set.Health.Interval > 0) || x.Server.Drain:
+		case slices.Contains(tried, x.key) || x.away(now, p.set.Health.Interval > 0) || x.drain:
 			return true
 		case x.Max > 0 && x.sessions >= x.Max:
 			reason = ErrFull
@@ -464,7 +473,7 @@ func (p *Pool) Snapshot() []State {
 		switch {
 		case x.down:
 			s.State = "down"
-		case x.Server.Drain:
+		case x.drain:
 			s.State = "draining"
 		}
 		if x.err != nil {

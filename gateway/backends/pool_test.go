@@ -179,6 +179,39 @@ func TestMaxAndDrain(t *testing.T) {
 	}
 }
 
+// What an administrator drains stays so when the same settings are read again,
+// and ends when they change.
+func TestDrainOutlivesReload(t *testing.T) {
+	t.Parallel()
+	set := func(drain bool) Options {
+		return Options{Servers: []Server{{Server: gateway.Server{Name: "a", Addr: "192.0.2.1:21"}, Drain: drain}}}
+	}
+	p, err := NewPool(set(false), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		do   func() error
+		want string
+	}{
+		{func() error { return nil }, "up"},
+		{func() error { return p.Drain("a", true) }, "draining"},
+		{func() error { return p.Set(set(false)) }, "draining"},
+		{func() error { return p.Set(set(true)) }, "draining"},
+		{func() error { return p.Drain("a", false) }, "up"},
+		{func() error { return p.Set(set(true)) }, "up"},
+		{func() error { return p.Set(set(false)) }, "up"},
+		{func() error { return p.Set(set(true)) }, "draining"},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Snapshot()[0].State; got != step.want {
+			t.Errorf("step %d: %s, want %s", i, got, step.want)
+		}
+	}
+}
+
 func TestByNames(t *testing.T) {
 	t.Parallel()
 	all := servers("de", "en", "any", "boss")
