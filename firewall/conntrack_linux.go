@@ -343,6 +343,9 @@ func (h *expected) gone() {
 	}
 }
 
+// Plane is the name of this plane, as [firewall.Plane] asks.
+func (h *expected) Plane() string { return "conntrack" }
+
 // Close takes the pinhole back if it has not been used.
 func (h *expected) Close() error {
 	if err := h.expire(); err != nil {

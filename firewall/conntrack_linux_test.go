@@ -194,6 +194,9 @@ func TestConntrackRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a port that is attended to by now: %v", err)
 	}
+	if got := firewall.Plane(hole); got != "conntrack" {
+		t.Errorf("opened by %q", got)
+	}
 	if err := hole.Close(); err != nil {
 		t.Error(err)
 	}

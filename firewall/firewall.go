@@ -171,6 +171,15 @@ func Used(hole io.Closer) (by netip.AddrPort, ok bool) {
 	return netip.AddrPort{}, false
 }
 
+// Plane is the name of what has opened a pinhole: "conntrack", "nftables", and
+// "kernel" if its opener does not say.
+func Plane(hole io.Closer) string {
+	if p, says := hole.(interface{ Plane() string }); says {
+		return p.Plane()
+	}
+	return "kernel"
+}
+
 // Ports are the ports from Low to High. The zero value is all of them.
 type Ports struct {
 	Low  uint16 `json:"low"`

@@ -156,6 +156,9 @@ func (h *hole) Used() (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(h.key.from, 0), h.used
 }
 
+// Plane is the name of this plane, as [firewall.Plane] asks.
+func (h *hole) Plane() string { return "nftables" }
+
 // Close takes the pinhole back if it has not been used.
 func (h *hole) Close() error {
 	if err := h.expire(); err != nil {

@@ -247,13 +247,16 @@ func TestLedOnAsAnother6(t *testing.T) {
 	came := listenAt(t, firewalltest.Server6)
 	n := openNetfilter(t, firewall.NetfilterOptions{})
 	c := sessions{t, port, openConntrack(t, firewall.ConntrackOptions{Ports: []uint16{port}})}
-	for name, opener := range map[string]firewall.Opener{"nftables": n, "expectations": c} {
+	for name, opener := range map[string]firewall.Opener{"nftables": n, "conntrack": c} {
 		w := came.world(t, opener)
 		hole, err := w.Open(t.Context(), firewall.Pinhole{
 			From: from, Via: firewalltest.Gate6, To: firewalltest.Server6, As: netip.AddrPortFrom(proxy, 0), Life: time.Minute,
 		})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
+		}
+		if got := firewall.Plane(hole); got != name {
+			t.Errorf("opened by %q, want %q", got, name)
 		}
 		if !w.Connect(from, firewalltest.Gate6, true) {
 			t.Fatalf("%s: not connected", name)

@@ -94,7 +94,7 @@ func TestHalfOpen(t *testing.T) {
 			w.g = serve(t, "", func(o *gateway.Options) {
 				o.Route, o.KeepAlive = route, time.Second
 				if strings.HasSuffix(name, "idle") || strings.HasSuffix(name, "owing") {
-					o.Opener, o.Plane = &plane, "fake"
+					o.Opener = &plane
 				}
 			})
 			w.open(w.g.addr)

@@ -18,8 +18,10 @@ import (
 // it back at the end of the transfer.
 func TestKernelPassive(t *testing.T) {
 	t.Parallel()
-	var plane firewalltest.Fake
-	w := newWire(t, "127.0.0.1", func(o *gateway.Options) { o.Opener, o.Plane = &plane, "fake" })
+	plane := firewalltest.Fake{Name: "able"}
+	w := newWire(t, "127.0.0.1", func(o *gateway.Options) {
+		o.Opener = firewall.Either(&firewalltest.Fake{Name: "unable", Unable: true}, &plane)
+	})
 	w.login()
 	w.say("PASV\r\n")
 	w.gets("PASV\r\n")
@@ -49,7 +51,7 @@ func TestKernelPassive(t *testing.T) {
 	_ = w.server.Close()
 	_ = w.client.Close()
 	r := w.g.record(t)
-	if len(r.Data) != 1 || r.Data[0].Plane != "fake" || r.Data[0].Down != -1 || r.Data[0].Why != "done" || r.Data[0].UsedBy.Addr() != loopback {
+	if len(r.Data) != 1 || r.Data[0].Plane != "able" || r.Data[0].Down != -1 || r.Data[0].Why != "done" || r.Data[0].UsedBy.Addr() != loopback {
 		t.Errorf("%+v", r.Data)
 	}
 	if p := plane.Pinholes(); len(p) != 0 {
@@ -63,7 +65,7 @@ func TestKernelPassive(t *testing.T) {
 func TestKernelActive(t *testing.T) {
 	t.Parallel()
 	var plane firewalltest.Fake
-	w := newWire(t, "127.0.0.1", func(o *gateway.Options) { o.Opener, o.Plane = &plane, "fake" })
+	w := newWire(t, "127.0.0.1", func(o *gateway.Options) { o.Opener = &plane })
 	w.login()
 	own := listenOr(t, "127.0.0.1:0")
 	w.say("PORT " + ftp.FormatHostPort(at(own)) + "\r\n")
@@ -110,7 +112,7 @@ func TestKernelNot(t *testing.T) {
 			t.Parallel()
 			srv := ftptest.Serve(t, ftptest.Files{"sea.txt": "0123456789"})
 			g := serve(t, srv.Addr, func(o *gateway.Options) {
-				o.Opener, o.Plane = &firewalltest.Fake{}, "fake"
+				o.Opener = &firewalltest.Fake{}
 				change(o)
 				if o.TLS != nil {
 					o.Route = to{Addr: srv.Addr, TLS: gateway.ClearTLS}

@@ -58,9 +58,8 @@ type Options struct {
 
 	// Opener is a data plane in the kernel. It carries clear data of one
 	// family; all else, and what it refuses, goes through user space. nil is
-	// user space only. Plane is its name in records.
+	// user space only.
 	Opener firewall.Opener
-	Plane  string
 	// Redirect opens the way of data connections to and from clients whose
 	// control connection was redirected to us, and who therefore know us by
 	// [Visitor.Original]: destination NAT from there to our own listener, and

@@ -66,7 +66,8 @@ type Data struct {
 	// ClientMode and ServerMode are "active" or "passive".
 	ClientMode string `json:"client_mode"`
 	ServerMode string `json:"server_mode"`
-	// Plane is "user", or the name of the plane in the kernel.
+	// Plane is "user", or the plane in the kernel that carried it: "conntrack",
+	// "nftables".
 	Plane string `json:"plane"`
 	// Pinhole is what was opened: who may come, where to, and where that leads.
 	Pinhole string    `json:"pinhole,omitempty"`

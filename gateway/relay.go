@@ -47,7 +47,7 @@ type passage struct {
 	forClient, forServer *ports.Listener
 	lease                *ports.Lease // of a port that the kernel answers
 	holes                []io.Closer
-	kernel               bool
+	plane                string // in the kernel; "" is user space
 
 	started  chan struct{} // closed when a transfer begins
 	ready    bool          // begin was called
@@ -227,7 +227,7 @@ func (p *passage) listenClient() error {
 			From: s.client.peer.Addr(), To: p.server, Via: via, As: netip.AddrPortFrom(s.server.local.Addr(), 0),
 		})
 		if err == nil {
-			p.kernel, p.lease = true, lease
+			p.plane, p.lease = firewall.Plane(p.holes[0]), lease
 			p.told = netip.AddrPortFrom(s.named(), lease.Port())
 			s.gw.counters.kernel.Add(1)
 			return nil
@@ -339,14 +339,15 @@ func (p *passage) begin(c ftp.Command) {
 			From: s.server.peer.Addr(), To: p.client, Via: p.told, As: netip.AddrPortFrom(s.known(), 0),
 		})
 		if err == nil {
-			p.kernel = true
+			p.plane = firewall.Plane(p.holes[0])
 			s.gw.counters.kernel.Add(1)
 		} else {
 			s.log(slog.LevelDebug, "the kernel does not take the data connection", "err", err)
 		}
 	}
-	if p.kernel {
-		s.note(p, func(d *Data) { d.Plane, d.Up, d.Down = s.set.Plane, -1, -1 })
+	if p.plane != "" {
+		s.log(slog.LevelDebug, "the kernel carries the data", "plane", p.plane, "command", c, "told", p.told)
+		s.note(p, func(d *Data) { d.Plane, d.Up, d.Down = p.plane, -1, -1 })
 		return
 	}
 	if p.forServer != nil {
@@ -596,12 +597,8 @@ func (p *passage) shut(err error) {
 		why = err.Error()
 	}
 	for _, h := range p.holes {
-		if u, ok := h.(interface {
-			Used() (netip.AddrPort, bool)
-		}); ok {
-			if by, used := u.Used(); used {
-				p.s.note(p, func(d *Data) { d.UsedBy = by })
-			}
+		if by, used := firewall.Used(h); used {
+			p.s.note(p, func(d *Data) { d.UsedBy = by })
 		}
 		_ = h.Close() // it goes with its life
 	}
@@ -630,7 +627,7 @@ func (p *passage) failed() error {
 
 // wait waits until the bytes have arrived, where they pass through us.
 func (p *passage) wait() {
-	if p.kernel || !p.running {
+	if p.plane != "" || !p.running {
 		return
 	}
 	<-p.done
@@ -652,7 +649,7 @@ func (s *session) leaveWay(p *passage) {
 	}
 	p.owed = nil
 	p.stop(errUnused)
-	if p.kernel || !p.running {
+	if p.plane != "" || !p.running {
 		p.close(nil)
 	}
 	err := p.failed()

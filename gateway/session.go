@@ -285,7 +285,7 @@ func (s *session) account() *Record {
 	defer s.mu.Unlock()
 	r := s.snapshot()
 	p := s.using
-	if p == nil || p.kernel || p.rec < 0 || r.Data[p.rec].Why != "" {
+	if p == nil || p.plane != "" || p.rec < 0 || r.Data[p.rec].Why != "" {
 		return r
 	}
 	// What moves now is counted at its end.

@@ -123,7 +123,7 @@ func (o gatewayOrder) serve() error {
 			return err
 		}
 		defer c.Close()
-		set.Opener, set.Plane = c, o.Plane
+		set.Opener = c
 	}
 	if len(o.To) == 0 || o.Plane == "nftables" {
 		n, err := firewall.OpenNetfilter(firewall.NetfilterOptions{})
@@ -136,7 +136,7 @@ func (o gatewayOrder) serve() error {
 			l = doors.Redirected(l, set.Log)
 		}
 		if o.Plane == "nftables" {
-			set.Opener, set.Plane = n, o.Plane
+			set.Opener = n
 		}
 	}
 	g, err := gateway.New(set)

@@ -14,8 +14,8 @@ import (
 
 // plane is what carries clear data, and opens the way for data connections.
 type plane struct {
-	// opener is nil if the process carries all data. name is what records call
-	// it.
+	// opener is nil if the process carries all data. name is for the
+	// operator.
 	opener firewall.Opener
 	name   string
 	// redirect opens the way to us for data connections of redirected clients.

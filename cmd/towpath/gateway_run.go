@@ -230,7 +230,7 @@ func (v *gatewayFlags) confined() sandbox.Plan {
 // options makes of the flags what the gateway runs on.
 func (g *gatewayService) options(v *gatewayFlags) (gateway.Options, error) {
 	o := gateway.Options{
-		Opener: g.plane.opener, Plane: g.plane.name, Redirect: g.plane.redirect,
+		Opener: g.plane.opener, Redirect: g.plane.redirect,
 		Log: g.log, AllowForeign: must(prefixes(v.foreign)),
 	}
 	o.ServerMode = must(gateway.ParseMode(v.serverMode))

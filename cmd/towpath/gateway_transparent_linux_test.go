@@ -237,7 +237,7 @@ func TestGatewayTransparent(t *testing.T) {
 		plane string
 	}{
 		{args: []string{"--redirect", "tproxy", "--data", "user"}, plane: "user"},
-		{args: []string{"--redirect", "tproxy"}, plane: "conntrack or nftables", kill: true},
+		{args: []string{"--redirect", "tproxy"}, plane: "conntrack", kill: true},
 		{args: []string{"--data", "user"}, plane: "user"},
 	} {
 		record := filepath.Join(t.TempDir(), "record")

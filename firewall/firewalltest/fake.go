@@ -1,6 +1,7 @@
 package firewalltest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 type Fake struct {
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
+	// Name is that of its plane; "" is "fake".
+	Name string
 	// Unable has it translate nothing.
 	Unable bool
 
@@ -66,6 +69,9 @@ func (h *fakeHole) Used() (netip.AddrPort, bool) {
 	defer h.fake.mu.Unlock()
 	return h.by, h.by.IsValid()
 }
+
+// Plane is the name of this plane, as [firewall.Plane] asks.
+func (h *fakeHole) Plane() string { return cmp.Or(h.fake.Name, "fake") }
 
 // Connect reports whether a connection passes, and uses the pinhole up.
 func (f *Fake) Connect(from netip.Addr, to netip.AddrPort) bool {
