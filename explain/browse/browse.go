@@ -7,8 +7,10 @@
 package browse
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -123,8 +125,12 @@ type browser struct {
 func newBrowser(s *explain.Story, o Options) *browser {
 	b := &browser{options: o, width: 80, height: 24, chosen: map[int]bool{}}
 	b.take(s)
+	// Who opens it wants to know what failed.
+	b.cursor[list] = max(slices.IndexFunc(b.sessions, failed), 0)
 	return b
 }
+
+func failed(s *explain.Session) bool { return s.Verdict == explain.Failed }
 
 // take shows a story, and keeps place and choice.
 func (b *browser) take(s *explain.Story) {
@@ -293,6 +299,8 @@ func (b *browser) key(name string) tea.Cmd {
 		b.find(1)
 	case "N":
 		b.find(-1)
+	case "x":
+		b.failure()
 	case "s":
 		if len(b.sessions) > 0 {
 			b.asks, b.input = save, []rune("sessions.pcapng")
@@ -319,11 +327,18 @@ func (b *browser) picked() []int {
 	return ids
 }
 
+// mostTogether are drawn as one ladder at most.
+const mostTogether = 500
+
 // enter goes one screen deeper.
 func (b *browser) enter() {
 	switch {
 	case b.at == list && len(b.sessions) > 0:
 		b.ids = b.picked()
+		if n := len(b.ids); n > mostTogether {
+			b.ids = b.ids[:mostTogether]
+			b.note = b.say("browse.together", "n", mostTogether, "all", n)
+		}
 		b.drawing, b.rungs = b.view.Ladder(b.ids...)
 		b.at = rungs
 	case b.at == rungs && len(b.rungs) > 0:
@@ -363,6 +378,20 @@ func (b *browser) answer(key tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
+// failure goes to the next session that failed, or to the next rung that says of
+// something that it went wrong.
+func (b *browser) failure() {
+	n := b.rows()
+	for i := 1; i <= n; i++ {
+		at := (b.cursor[b.at] + i) % n
+		if b.at == list && failed(b.sessions[at]) || b.at == rungs && b.drawing.Rungs[at].Bad {
+			b.cursor[b.at] = at
+			return
+		}
+	}
+	b.note = b.say("browse.no-failure")
+}
+
 // find goes to the next thing that holds what is searched for.
 func (b *browser) find(step int) {
 	n := b.rows()
@@ -392,8 +421,13 @@ func (b *browser) find(step int) {
 // savedMsg says what became of a save.
 type savedMsg struct{ text string }
 
-// save keeps the sessions that are meant in a file: their packets, or their
-// story as text if the name does not end in .pcapng.
+// asPackets says whether packets are to be written into a file of that name.
+func asPackets(name string) bool {
+	return strings.HasSuffix(name, ".pcapng") || strings.HasSuffix(name, ".pcap")
+}
+
+// save keeps the sessions that are meant in a file: their packets if its name
+// is that of a capture, else their story as text.
 func (b *browser) save(name string) tea.Cmd {
 	if name == "" {
 		return nil
@@ -405,7 +439,7 @@ func (b *browser) save(name string) tea.Cmd {
 		switch {
 		case err != nil:
 			return savedMsg{columns.Shown(err.Error())}
-		case strings.HasSuffix(name, ".pcapng"):
+		case asPackets(name):
 			return savedMsg{b.say("browse.saved.packets", "n", n, "file", columns.Shown(name))}
 		}
 		return savedMsg{b.say("browse.saved", "file", columns.Shown(name))}
@@ -424,7 +458,7 @@ func (b *browser) View() tea.View {
 	v := tea.NewView(strings.Join(lines, "\n"))
 	v.AltScreen = true
 	if b.asks != nothing {
-		v.Cursor = tea.NewCursor(min(columns.Width(lines[len(lines)-1]), b.width-1), b.height-1)
+		v.Cursor = tea.NewCursor(min(columns.Width(lines[len(lines)-1]), b.width-1), len(lines)-1)
 	}
 	return v
 }
@@ -433,9 +467,9 @@ func (b *browser) View() tea.View {
 // the cursor is on. Only rows that are seen are drawn: there may be many.
 func (b *browser) frame() (lines []string, marked []int) {
 	head, row := b.body()
-	foot := []string{b.bottom()}
+	foot := b.bottom()
 	if b.note != "" {
-		foot = []string{b.note, foot[0]}
+		foot = append([]string{b.note}, foot...)
 	}
 	room := max(b.height-len(head)-len(foot), 1)
 	at, top := b.cursor[b.at], &b.top[b.at]
@@ -463,6 +497,7 @@ func (b *browser) frame() (lines []string, marked []int) {
 		lines = append(lines, "")
 	}
 	lines = append(lines, foot...)
+	lines = lines[:min(len(lines), b.height)] // of a very small screen
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(clip(l, b.width), " ")
 	}
@@ -484,11 +519,7 @@ func clip(s string, n int) string {
 func (b *browser) body() (head []string, row func(int) []string) {
 	switch b.at {
 	case rungs:
-		var titles []string
-		for _, id := range b.ids {
-			titles = append(titles, b.view.Title(b.view.Session(id)))
-		}
-		head = append([]string{strings.Join(titles, "; ")}, b.drawing.Head(b.width)...)
+		head = append(b.above(), b.drawing.Head(b.width)...)
 		return head, func(i int) []string { return b.drawing.Lines(i, b.width) }
 	case raw:
 		r := b.rungs[b.cursor[rungs]]
@@ -507,11 +538,59 @@ func (b *browser) body() (head []string, row func(int) []string) {
 	}
 }
 
-// bottom is the last line: the keys, or what is asked for.
-func (b *browser) bottom() string {
+// above are the lines over a ladder: of which session it is, and why that failed.
+func (b *browser) above() []string {
+	if n := len(b.ids); n > 1 {
+		text := b.view.Count(n) + ":"
+		for _, id := range b.ids[:min(n, b.width)] { // more have no room
+			if s := b.view.Session(id); s != nil {
+				text += fmt.Sprintf("  %d %s", id, cmp.Or(columns.Shown(s.User), "-"))
+			}
+		}
+		return []string{ellipsis(text, b.width)}
+	}
+	s := b.view.Session(b.ids[0])
+	lines := []string{ellipsis(b.view.Title(s), b.width)}
+	if why, ok := b.view.Reason(s); ok {
+		var text strings.Builder
+		columns.Wrap(&text, "✗ ", "  ", columns.Shown(why.Text), b.width)
+		all := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+		if most := max(b.height/6, 1); len(all) > most {
+			all = all[:most]
+			all[most-1] = ellipsis(all[most-1]+" …", b.width)
+		}
+		lines = append(lines, all...)
+	}
+	return lines
+}
+
+// ellipsis is clip that shows that something is missing.
+func ellipsis(s string, n int) string {
+	if columns.Width(s) <= n {
+		return s
+	}
+	return strings.TrimRight(strings.TrimSuffix(clip(s, n-1), "…"), " ") + "…"
+}
+
+// bottom are the last lines: the keys, or what is asked for.
+func (b *browser) bottom() []string {
 	if b.asks != nothing {
 		names := [...]string{filter: "browse.ask.filter", search: "browse.ask.search", save: "browse.ask.save"}
-		return b.say(names[b.asks]) + " " + columns.Shown(string(b.input))
+		return []string{b.say(names[b.asks]) + " " + columns.Shown(string(b.input))}
 	}
-	return b.say([...]string{list: "browse.keys.list", rungs: "browse.keys.ladder", raw: "browse.keys.raw"}[b.at])
+	return inLines(b.say([...]string{list: "browse.keys.list", rungs: "browse.keys.ladder", raw: "browse.keys.raw"}[b.at]), b.width)
+}
+
+// inLines breaks keys into as many lines as they need; each is parted from the
+// next by two blanks.
+func inLines(keys string, width int) []string {
+	var lines []string
+	for key := range strings.SplitSeq(keys, "  ") {
+		if n := len(lines); n > 0 && columns.Width(lines[n-1])+2+columns.Width(key) <= width {
+			lines[n-1] += "  " + key
+			continue
+		}
+		lines = append(lines, key)
+	}
+	return lines
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,6 +159,59 @@ func TestCombined(t *testing.T) {
 	p.golden("combined")
 }
 
+// What failed is found at once, with the cause above its ladder.
+func TestFailure(t *testing.T) {
+	t.Parallel()
+	captures := filepath.Join("..", "testdata", "captures")
+	s := story(t, filepath.Join(captures, "zeek-retr.pcap"), filepath.Join(captures, "sv-too-long-command-first.pcap"))
+	p := &player{t, newBrowser(s, Options{})}
+	p.shows(">[ ] ✗  2  user")
+	p.keys("enter")
+	p.shows("✗ The server refuses RETR")
+	p.keys("x")
+	p.shows("550")
+	p.keys("esc", "up", "x")
+	p.shows(">[ ] ✗  2  user")
+	p.keys("enter", "enter", "x")
+	p.shows("Nothing failed here.")
+}
+
+// Any screen has room for something, and all keys can be read on a narrow one.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	p := play(t)
+	for _, size := range [][2]int{{40, 12}, {1, 1}, {7, 3}, {200, 2}, {80, 24}} {
+		p.b.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		p.frame()
+		p.keys("enter")
+		p.frame()
+		p.keys("enter", "end")
+		p.frame()
+		p.keys("s", "x", "esc", "esc", "esc")
+	}
+	p.b.Update(tea.WindowSizeMsg{Width: 40, Height: 12})
+	p.shows("q quit")
+}
+
+// A crowd has one ladder too: no column for each of its addresses, and not of all.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	s := story(t, files[0])
+	for i := range 600 {
+		x := *s.Sessions[0]
+		x.ID = i + 2
+		x.Client = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 40000)
+		s.Sessions = append(s.Sessions, &x)
+	}
+	p := &player{t, newBrowser(s, Options{})}
+	p.keys("a", "enter")
+	p.shows("The first 500 of 601 are drawn together.")
+	p.shows("500 addresses")
+	p.shows("500 sessions:  1 anonymous  2 anonymous")
+	p.keys("end")
+	p.shows("500: The client closes")
+}
+
 func TestFilter(t *testing.T) {
 	t.Parallel()
 	p := play(t)
@@ -241,8 +295,16 @@ func TestLanguages(t *testing.T) {
 	t.Parallel()
 	for _, l := range words.Langs {
 		for _, name := range []string{"browse.keys.list", "browse.keys.ladder", "browse.keys.raw"} {
-			if w := columns.Width(words.Say(name).In(l)); w > 80 {
-				t.Errorf("%s in %v takes %d columns", name, l, w)
+			for width, most := range map[int]int{80: 2, 40: 4} {
+				lines := inLines(words.Say(name).In(l), width)
+				for _, line := range lines {
+					if w := columns.Width(line); w > width {
+						t.Errorf("%s in %v takes %d columns of %d", name, l, w, width)
+					}
+				}
+				if len(lines) > most {
+					t.Errorf("%s in %v takes %d lines of %d columns", name, l, len(lines), width)
+				}
 			}
 		}
 	}

@@ -143,9 +143,9 @@ func pairOf(a, b netip.AddrPort) pair {
 }
 
 // keep writes sessions into a file that was not there: their packets if its name
-// ends in .pcapng, else their story. It returns how many packets.
+// is that of a capture, else their story. It returns how many packets.
 func (b *browser) keep(name string, ids []int) (n int, err error) {
-	if b.options.Open == nil && strings.HasSuffix(name, ".pcapng") {
+	if b.options.Open == nil && asPackets(name) {
 		return 0, errors.New(b.say("browse.gone"))
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -155,7 +155,7 @@ func (b *browser) keep(name string, ids []int) (n int, err error) {
 	defer func() {
 		err = errors.Join(err, f.Close())
 	}()
-	if !strings.HasSuffix(name, ".pcapng") {
+	if !asPackets(name) {
 		return 0, b.view.Only(ids...).WriteText(f)
 	}
 	wanted := map[int]map[pair]bool{} // by capture

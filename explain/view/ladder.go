@@ -52,30 +52,15 @@ func (v *View) Ladder(ids ...int) (*ladder.Drawing, []Rung) {
 			rungs = v.both(near, far, len(d.Columns))
 		}
 	} else {
-		var places []netip.Addr
-		place := func(a netip.Addr, title string) int {
-			if i := slices.Index(places, a); i >= 0 {
-				return i
-			}
-			places = append(places, a)
-			d.Columns = append(d.Columns, ladder.Column{Title: title, Under: a.String()})
-			return len(places) - 1
-		}
-		// Clients stand on the left.
 		sessions := []*explain.Session{}
 		for _, id := range ids {
 			if s := v.Session(id); s != nil {
 				sessions = append(sessions, s)
-				place(s.Client.Addr(), v.say("client"))
 			}
 		}
+		place := v.places(&d, sessions)
 		for _, s := range sessions {
-			from, to := place(s.Client.Addr(), v.say("client")), place(s.Server.Addr(), v.say("server"))
-			if from == to { // one machine speaks to itself
-				places = append(places, netip.Addr{})
-				d.Columns = append(d.Columns, ladder.Column{Title: v.say("server"), Under: s.Server.Addr().String()})
-				to = len(places) - 1
-			}
+			from, to := place(s)
 			rungs = append(rungs, v.alone(s, from, to)...)
 		}
 		slices.SortStableFunc(rungs, func(a, b Rung) int { return a.at.Compare(b.at) })
@@ -93,6 +78,53 @@ func (v *View) Ladder(ids ...int) (*ladder.Drawing, []Rung) {
 		d.Rungs = append(d.Rungs, v.rung(r, many, arrived[[2]int{r.Session, r.Step.Transfer}]))
 	}
 	return &d, rungs
+}
+
+// mostPlaces have a column each.
+const mostPlaces = 6
+
+// places gives a drawing of several sessions a column for each address, and
+// returns what says between which two a session is. Clients stand on the left.
+// Where there is no room for all, clients share a column, and so do servers.
+func (v *View) places(d *ladder.Drawing, sessions []*explain.Session) func(*explain.Session) (client, server int) {
+	var clients, servers []netip.Addr
+	add := func(all *[]netip.Addr, a netip.Addr) {
+		if !slices.Contains(*all, a) {
+			*all = append(*all, a)
+		}
+	}
+	for _, s := range sessions {
+		add(&clients, s.Client.Addr())
+	}
+	for _, s := range sessions {
+		// A machine that serves as well has its column, unless it speaks to itself.
+		if s.Client.Addr() == s.Server.Addr() || !slices.Contains(clients, s.Server.Addr()) {
+			add(&servers, s.Server.Addr())
+		}
+	}
+	if len(clients)+len(servers) > mostPlaces {
+		under := func(all []netip.Addr) string {
+			if len(all) == 1 {
+				return all[0].String()
+			}
+			return v.say("view.addresses", "n", len(all))
+		}
+		d.Columns = []ladder.Column{{Title: v.say("client"), Under: under(clients)}, {Title: v.say("server"), Under: under(servers)}}
+		return func(*explain.Session) (client, server int) { return 0, 1 }
+	}
+	for _, a := range clients {
+		d.Columns = append(d.Columns, ladder.Column{Title: v.say("client"), Under: a.String()})
+	}
+	for _, a := range servers {
+		d.Columns = append(d.Columns, ladder.Column{Title: v.say("server"), Under: a.String()})
+	}
+	return func(s *explain.Session) (client, server int) {
+		client = slices.Index(clients, s.Client.Addr())
+		if i := slices.Index(servers, s.Server.Addr()); i >= 0 {
+			return client, len(clients) + i
+		}
+		return client, slices.Index(clients, s.Server.Addr())
+	}
 }
 
 // sides are the columns for a session that was captured on both sides.
@@ -270,13 +302,22 @@ func (v *View) label(r *Rung) string {
 	return text
 }
 
-// brief is the first line of what was said.
+// brief is the first line of what was said, or of it that which says something:
+// some servers begin a reply with a code alone.
 func brief(line string) string {
-	first, _, more := strings.Cut(line, "\n")
-	if more {
-		first += " …"
+	first, rest, more := strings.Cut(line, "\n")
+	if !more {
+		return first
 	}
-	return first
+	if len(first) <= len("230-") {
+		for next := range strings.SplitSeq(rest, "\n") {
+			if next = strings.TrimSpace(next); next != "" {
+				first = strings.TrimRight(first, " -") + " " + next
+				break
+			}
+		}
+	}
+	return first + " …"
 }
 
 // ladderWidth is how many columns a ladder takes in text.

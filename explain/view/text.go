@@ -161,20 +161,8 @@ func (v *View) row(s *explain.Session) []string {
 	if good < len(s.Transfers) {
 		moved = fmt.Sprintf("%d/%d", good, len(s.Transfers))
 	}
-	return []string{mark(s.Verdict), fmt.Sprint(s.ID), strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), moved, v.cause(s)}
-}
-
-// cause is the ID of the finding that says why a session failed, as either side
-// saw it, empty if it did not.
-func (v *View) cause(s *explain.Session) string {
-	for _, side := range v.Sides(s.ID) {
-		for _, f := range side.Findings {
-			if f.Severity == explain.Error {
-				return f.ID
-			}
-		}
-	}
-	return ""
+	why, _ := v.Reason(s)
+	return []string{mark(s.Verdict), fmt.Sprint(s.ID), strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), moved, why.ID}
 }
 
 // session tells one step by step, then its transfers and what was found.

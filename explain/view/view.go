@@ -229,6 +229,9 @@ func (v *View) counted(name string, n int) string {
 	return v.say(name+number, "n", n)
 }
 
+// Count says how many sessions there are.
+func (v *View) Count(sessions int) string { return v.counted("view.sessions", sessions) }
+
 // verdicts in the order in which they are told.
 var verdicts = []explain.Verdict{explain.Worked, explain.Failed, explain.NotCaptured, explain.Unknown}
 
@@ -322,6 +325,18 @@ func (v *View) Reasons() []explain.Finding {
 	}
 	slices.SortStableFunc(all, func(a, b explain.Finding) int { return times[b.ID] - times[a.ID] })
 	return all
+}
+
+// Reason is the finding that says why a session failed, as either side saw it.
+func (v *View) Reason(s *explain.Session) (explain.Finding, bool) {
+	for _, side := range v.Sides(s.ID) {
+		for _, f := range side.Findings {
+			if f.Severity == explain.Error {
+				return f, true
+			}
+		}
+	}
+	return explain.Finding{}, false
 }
 
 func erred(s *explain.Session) bool {

@@ -88,6 +88,7 @@ var views = map[string]message{
 	"view.inferred":     {" (tied to this session by inference)", "（推断属于此会话）", "（推斷屬於此工作階段）", "（このセッションのものと推定）"},
 	"view.extracted":    {" → {file}", " → {file}", " → {file}", " → {file}"},
 
+	"view.addresses":      {"{n} addresses", "{n} 个地址", "{n} 個位址", "アドレス {n} 件"},
 	"view.head.user":      {"USER", "用户", "使用者", "ユーザー"},
 	"view.head.client":    {"CLIENT", "客户端", "用戶端", "クライアント"},
 	"view.head.server":    {"SERVER", "服务器", "伺服器", "サーバー"},
@@ -112,16 +113,16 @@ var views = map[string]message{
 
 	// The browser, whose keys stand in its last line.
 	"browse.keys.list": {
-		"↑↓ move  Enter ladder  Space choose  a all  f filter  / search  s save  q quit",
-		"↑↓ 移动  Enter 梯形图  空格 选择  a 全选  f 筛选  / 查找  s 保存  q 退出",
-		"↑↓ 移動  Enter 梯形圖  空白鍵 選取  a 全選  f 篩選  / 尋找  s 儲存  q 離開",
-		"↑↓ 移動  Enter ラダー  Space 選択  a すべて  f 絞り込み  / 検索  s 保存  q 終了",
+		"↑↓ move  Enter ladder  Space choose  a all  x failed  f filter  / search  s save  q quit",
+		"↑↓ 移动  Enter 梯形图  空格 选择  a 全选  x 失败  f 筛选  / 查找  s 保存  q 退出",
+		"↑↓ 移動  Enter 梯形圖  空白鍵 選取  a 全選  x 失敗  f 篩選  / 尋找  s 儲存  q 離開",
+		"↑↓ 移動  Enter ラダー  Space 選択  a すべて  x 失敗  f 絞り込み  / 検索  s 保存  q 終了",
 	},
 	"browse.keys.ladder": {
-		"↑↓ move  Enter packets  Esc back  / search  n next  s save  q quit",
-		"↑↓ 移动  Enter 数据包  Esc 返回  / 查找  n 下一个  s 保存  q 退出",
-		"↑↓ 移動  Enter 封包  Esc 返回  / 尋找  n 下一個  s 儲存  q 離開",
-		"↑↓ 移動  Enter パケット  Esc 戻る  / 検索  n 次へ  s 保存  q 終了",
+		"↑↓ move  Enter packets  Esc back  / search  n next  x failed  s save  q quit",
+		"↑↓ 移动  Enter 数据包  Esc 返回  / 查找  n 下一个  x 失败  s 保存  q 退出",
+		"↑↓ 移動  Enter 封包  Esc 返回  / 尋找  n 下一個  x 失敗  s 儲存  q 離開",
+		"↑↓ 移動  Enter パケット  Esc 戻る  / 検索  n 次へ  x 失敗  s 保存  q 終了",
 	},
 	"browse.keys.raw": {
 		"↑↓ move  Esc back  / search  n next  s save  q quit",
@@ -132,12 +133,19 @@ var views = map[string]message{
 	"browse.ask.filter": {"Show sessions with:", "显示包含以下内容的会话：", "顯示包含以下內容的工作階段：", "次を含むセッションを表示："},
 	"browse.ask.search": {"Search:", "查找：", "尋找：", "検索："},
 	"browse.ask.save": {
-		"Save as (.pcapng: packets, else text):",
-		"另存为（.pcapng 保存数据包，否则保存文本）：",
-		"另存為（.pcapng 儲存封包，否則儲存文字）：",
-		"保存先（.pcapng ならパケット、ほかはテキスト）：",
+		"Save as (.pcapng, .pcap: packets; else text):",
+		"另存为（.pcapng、.pcap 保存数据包，否则保存文本）：",
+		"另存為（.pcapng、.pcap 儲存封包，否則儲存文字）：",
+		"保存先（.pcapng、.pcap ならパケット、ほかはテキスト）：",
 	},
-	"browse.filtered":      {"[{text}: {n}]", "[{text}：{n}]", "[{text}：{n}]", "[{text}：{n}]"},
+	"browse.filtered":   {"[{text}: {n}]", "[{text}：{n}]", "[{text}：{n}]", "[{text}：{n}]"},
+	"browse.no-failure": {"Nothing failed here.", "这里没有失败。", "這裡沒有失敗。", "ここに失敗はありません。"},
+	"browse.together": {
+		"The first {n} of {all} are drawn together.",
+		"共选 {all} 个，只合并绘出前 {n} 个。",
+		"共選 {all} 個，只合併繪出前 {n} 個。",
+		"{all} 件のうち最初の {n} 件をまとめて描きます。",
+	},
 	"browse.not-found":     {"{text} is not found.", "找不到 {text}。", "找不到 {text}。", "{text} は見つかりません。"},
 	"browse.saved":         {"Saved as {file}.", "已保存为 {file}。", "已儲存為 {file}。", "{file} に保存しました。"},
 	"browse.saved.packets": {"{n} packets saved as {file}.", "已将 {n} 个包保存为 {file}。", "已將 {n} 個封包儲存為 {file}。", "{n} パケットを {file} に保存しました。"},
