@@ -12,6 +12,7 @@ import (
 
 	"towpath/accounts"
 	"towpath/internal/charset"
+	"towpath/internal/quote"
 )
 
 // key is one key of a section: how its value becomes part of an account, and
@@ -33,12 +34,12 @@ var keys = []key{
 	personal(secret("password", func(a *account) *string { return &a.Hash })),
 	personal(flag("any_password", func(a *account) *bool { return &a.AnyPassword })),
 	personal(text("comment", func(a *account) *string { return &a.Comment }, nil)),
-	{name: "state", read: readState, write: func(a *account) string { return quote(a.State.String()) }},
+	{name: "state", read: readState, write: func(a *account) string { return quote.TOML(a.State.String()) }},
 	text("home", func(a *account) *string { return &a.Home }, checkHome),
 	{name: "rights", read: readRights, write: writeRights},
 	number("privilege", func(a *account) *int { return &a.Privilege }, math.MaxInt32),
 	number("access_limit", func(a *account) *int { return &a.AccessLimit }, math.MaxInt32),
-	{name: "idle_timeout", read: readIdle, write: func(a *account) string { return quote(formatDuration(a.IdleTimeout)) }},
+	{name: "idle_timeout", read: readIdle, write: func(a *account) string { return quote.TOML(formatDuration(a.IdleTimeout)) }},
 	{name: "allow", read: readAllow, write: writeAllow},
 	flag("require_tls", func(a *account) *bool { return &a.RequireTLS }),
 	size("quota_bytes", func(a *account) *int64 { return &a.Quota.Bytes }),
@@ -74,7 +75,7 @@ func text(name string, at func(*account) *string, check func(string) error) key 
 			*at(a) = s
 			return nil
 		},
-		write: func(a *account) string { return quote(*at(a)) },
+		write: func(a *account) string { return quote.TOML(*at(a)) },
 	}
 }
 
@@ -149,7 +150,7 @@ func size(name string, at func(*account) *int64) key {
 			if _, err := strconv.Atoi(s); err == nil {
 				return s
 			}
-			return quote(s)
+			return quote.TOML(s)
 		},
 	}
 }
@@ -276,7 +277,7 @@ func readWords(v any) (accounts.Rights, error) {
 
 func writeRights(a *account) string {
 	if len(a.Rights) == 0 {
-		return quote("readonly")
+		return quote.TOML("readonly")
 	}
 	if len(a.Rights) == 1 && a.Rights[0].Path == "/" {
 		return quoteWords(a.Rights[0].Rights)
@@ -285,7 +286,7 @@ func writeRights(a *account) string {
 	slices.SortFunc(rules, func(a, b accounts.Rule) int { return strings.Compare(a.Path, b.Path) })
 	var list []string
 	for _, r := range rules {
-		list = append(list, quote(r.Path)+" = "+quoteWords(r.Rights))
+		list = append(list, quote.TOML(r.Path)+" = "+quoteWords(r.Rights))
 	}
 	return "{ " + strings.Join(list, ", ") + " }"
 }
@@ -294,38 +295,15 @@ func quoteWords(r accounts.Rights) string {
 	if words := r.Words(); len(words) > 1 {
 		return quoteAll(words)
 	}
-	return quote(r.String())
+	return quote.TOML(r.String())
 }
 
 func quoteAll(list []string) string {
 	quoted := make([]string, len(list))
 	for i, s := range list {
-		quoted[i] = quote(s)
+		quoted[i] = quote.TOML(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// quote writes a TOML basic string.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < 0x20 || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
 
 // quoteKey writes one part of a TOML key.
@@ -336,7 +314,7 @@ func quoteKey(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !bare(r) }) {
 		return s
 	}
-	return quote(s)
+	return quote.TOML(s)
 }
 
 // wrong says what a value is and what it should be.

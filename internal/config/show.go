@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"towpath/internal/quote"
 )
 
 // Show says what [Settings.Write] writes.
@@ -120,7 +121,7 @@ func (k Key) toml(texts []string) string {
 	values := make([]string, len(texts))
 	for i, t := range texts {
 		if k.Kind == Text {
-			t = quote(t)
+			t = quote.TOML(t)
 		}
 		values[i] = t
 	}
@@ -128,29 +129,4 @@ func (k Key) toml(texts []string) string {
 		return "[" + strings.Join(values, ", ") + "]"
 	}
 	return values[0]
-}
-
-// quote writes a basic string of TOML.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		case r == utf8.RuneError:
-			b.WriteString(`\uFFFD`)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
