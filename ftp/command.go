@@ -99,19 +99,27 @@ func (c Command) String() string {
 	if c.Arg == "" {
 		return Escape(c.Verb)
 	}
+	return Escape(c.Verb) + " " + c.ShownArg()
+}
+
+// ShownArg returns the argument for people and logs, as [Command.String] has it.
+func (c Command) ShownArg() string {
+	if c.Arg == "" {
+		return ""
+	}
 	if !public[c.Verb] {
-		return Escape(c.Verb) + " ****"
+		return "****"
 	}
 	if c.Verb == "SITE" {
 		sub, _, more := strings.Cut(strings.TrimLeft(c.Arg, " "), " ")
 		switch strings.ToUpper(sub) {
 		case "PSWD", "PASSWD", "GPASS":
 			if more {
-				return "SITE " + sub + " ****"
+				return sub + " ****"
 			}
 		}
 	}
-	return c.Verb + " " + Escape(c.Arg)
+	return Escape(c.Arg)
 }
 
 // LogValue makes a logged command hide its secrets, as [Command.String] does.

@@ -222,7 +222,15 @@ func (c *chunked) Read(p []byte) (int, error) { return c.r.Read(p[:min(len(p), c
 // A server that sends anything at all neither stops nor fills the client.
 func FuzzReadReply(f *testing.F) {
 	f.Add([]byte("220-A\r\n\r\n227 x\r\n220 B\r\n"))
+	f.Add([]byte("226"))
 	f.Fuzz(func(t *testing.T, wire []byte) {
+		line := string(bytes.TrimSuffix(wire, []byte("\r")))
+		if !bytes.ContainsAny(wire, "\n\xff") && len(wire) < MaxLine {
+			want, err := NewReader(strings.NewReader(string(wire) + "\n")).ReadReply()
+			if got, ok := ParseReply(line); ok != (err == nil) || ok && cmp.Diff(want, got) != "" {
+				t.Fatalf("%q is %#v, %v; a Reader says %#v, %v", line, got, ok, want, err)
+			}
+		}
 		r := NewReader(iotest.HalfReader(bytes.NewReader(wire)))
 		for {
 			reply, err := r.ReadReply()

@@ -23,6 +23,16 @@ func NewReply(code int, text string) Reply {
 	return Reply{Code: code, Lines: strings.Split(text, "\n")}
 }
 
+// ParseReply reads a line that is a reply by itself, without its end of line,
+// and answers false if it is not: if it is none, or other lines belong to it.
+func ParseReply(line string) (Reply, bool) {
+	code, sep, text := cutCode(line)
+	if code < 100 || code > 699 || sep != ' ' {
+		return Reply{}, false
+	}
+	return Reply{Code: code, Lines: []string{text}}, true
+}
+
 // AppendTo appends the reply to b as it goes on the wire (RFC 959 4.2):
 //
 //	211-Features:

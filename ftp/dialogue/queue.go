@@ -16,6 +16,7 @@ const MaxAwaited = 64
 type awaited struct {
 	number  int
 	command ftp.Command
+	does    deed
 	known   bool // false of those beyond MaxAwaited
 	started bool // a transfer that has taken its expectation
 	begun   bool // 1xx has come
@@ -23,7 +24,29 @@ type awaited struct {
 }
 
 // transfer reports whether it is a command that moves data.
-func (a *awaited) transfer() bool { return a.known && transfers[a.command.Verb] }
+func (a *awaited) transfer() bool { return a.does.transfer }
+
+// deed is what a verb does when it is answered: one of three things, or nothing.
+type deed struct {
+	transfer  bool
+	announces *announcement
+	effect    func(*Tracker, ftp.Command, ftp.Reply) error
+}
+
+// deeds holds what verbs do, to be looked up once for each command.
+var deeds = func() map[string]deed {
+	all := map[string]deed{}
+	for verb := range transfers {
+		all[verb] = deed{transfer: true}
+	}
+	for verb, how := range announcements {
+		all[verb] = deed{announces: &how}
+	}
+	for verb, effect := range effects {
+		all[verb] = deed{effect: effect}
+	}
+	return all
+}()
 
 // unanswered reports whether the final reply to a will not come any more,
 // because code is not it and nothing else could be awaited before.
@@ -65,7 +88,7 @@ func (q *queue) push(c ftp.Command) {
 		c.Verb = strings.Clone(c.Verb[:min(len(c.Verb), ftp.MaxLine)])
 		c.Arg = strings.Clone(c.Arg[:min(len(c.Arg), ftp.MaxLine)])
 	}
-	q.list = append(q.list, awaited{number: q.number, command: c, known: true})
+	q.list = append(q.list, awaited{number: q.number, command: c, does: deeds[c.Verb], known: true})
 }
 
 // head returns the oldest command, for reading only if it is not a known one.

@@ -103,7 +103,7 @@ func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
 		t.state.Expectation = Expectation{}
 	}
 	t.start()
-	return t.last.Expectation, t.last.Expectation != Expectation{}
+	return t.last.Expectation, t.last.Expectation.Number != 0
 }
 
 // Resync tells that lines were missed, or that it is not known how the next
@@ -206,17 +206,16 @@ func (t *Tracker) settle(a awaited, r ftp.Reply) {
 		t.last.Transfer = t.state.Transfer
 		return
 	}
-	if how, ok := announcements[a.command.Verb]; ok {
-		t.last.Expectation, t.last.Problem = t.announce(how, a.command, r)
-		return
-	}
-	if effect, ok := effects[a.command.Verb]; ok {
-		t.last.Problem = effect(t, a.command, r)
+	switch {
+	case a.does.announces != nil:
+		t.last.Expectation, t.last.Problem = t.announce(a.does.announces, a.command, r)
+	case a.does.effect != nil:
+		t.last.Problem = a.does.effect(t, a.command, r)
 	}
 }
 
 // announce makes an expectation of an announcement and its answer.
-func (t *Tracker) announce(how announcement, c ftp.Command, r ftp.Reply) (Expectation, error) {
+func (t *Tracker) announce(how *announcement, c ftp.Command, r ftp.Reply) (Expectation, error) {
 	if c.Verb == "EPSV" && isAll(c.Arg) {
 		t.state.EPSVAll = t.state.EPSVAll || r.Complete()
 		if r.Code != how.code {
