@@ -171,7 +171,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 		t.close(c, Finished, p)
 	} else if h.finAcked && o.finAcked && !c.ending {
 		c.ending = true
-		t.ending = append(t.ending, c)
+		t.ending = append(t.ending, turn{c, c.id})
 	}
 }
 
@@ -318,13 +318,16 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 	t.waiting += len(b) + pieceCost
 	if !c.waits {
 		if len(t.waiters) > 2*len(t.conns)+late {
-			t.waiters = slices.DeleteFunc(t.waiters, func(c *conn) bool {
+			t.waiters = slices.DeleteFunc(t.waiters, func(c turn) bool {
+				if c.gone() {
+					return true
+				}
 				c.waits = c.waiting()
 				return !c.waits
 			})
 		}
 		c.waits = true
-		t.waiters = append(t.waiters, c)
+		t.waiters = append(t.waiters, turn{c, c.id})
 	}
 	if h.bytes > t.options.Waiting {
 		t.stats.Impatient++
@@ -339,11 +342,13 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 // it is the least likely that what it waits for still comes.
 func (t *Tracker) relieve(p *Packet) {
 	c := t.waiters[0]
-	t.waiters[0] = nil
 	t.waiters = t.waiters[1:]
+	if c.gone() {
+		return
+	}
 	if c.waits = false; c.waiting() {
 		t.stats.Impatient++
-		t.settle(c, p, true)
+		t.settle(c.conn, p, true)
 	}
 }
 

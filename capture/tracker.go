@@ -170,13 +170,15 @@ type Tracker struct {
 	options   Options
 	decoder   decoder
 	conns     map[key]*conn
-	queue     []*conn // by age, for giving up
-	ended     []*conn // closed, and kept to swallow late packets
-	ending    []*conn // both sides are done, but bytes are missing that may still come
-	last      *conn
+	recent    [1024]*conn // of conns, by part of their keys: most packets are of a few
+	queue     []turn      // by age, for giving up
+	ended     []*conn     // closed, and kept to swallow late packets
+	ending    []turn      // both sides are done, but bytes are missing that may still come
+	spare     []*conn     // that were forgotten
+	released  []*Conn     // that were given back
 	ids       int
-	waiting   int     // bytes, of all
-	waiters   []*conn // where some may wait, the first first
+	waiting   int    // bytes, of all
+	waiters   []turn // where some may wait, the first first
 	stats     Stats
 	strangers map[Link]int64
 }
@@ -196,8 +198,27 @@ type Stats struct {
 // key names both directions of a connection. It is plain memory, to be hashed fast.
 type key struct{ aHi, aLo, bHi, bLo, ports uint64 }
 
+// turn is a place in a line. The connection may be gone when it comes, and
+// another have taken its memory.
+type turn struct {
+	*conn
+	id int
+}
+
+// gone says that the connection is another one now.
+func (t turn) gone() bool { return t.id != t.conn.id }
+
+// slot is where in [Tracker.recent] a connection is.
+func (k *key) slot() uint64 { return (k.ports ^ k.aLo*31 ^ k.bLo) * 0x9e3779b97f4a7c15 >> 54 }
+
+// is says whether k and o are the same; field by field that needs no call.
+func (k *key) is(o *key) bool {
+	return k.ports == o.ports && k.aLo == o.aLo && k.bLo == o.bLo && k.aHi == o.aHi && k.bHi == o.bHi
+}
+
 // conn is a connection that is being followed.
 type conn struct {
+	id      int
 	*Conn   // what is told of it; it may be kept when the rest is gone
 	key     key
 	flip    bool // the client is the greater of the two ends
@@ -260,8 +281,11 @@ func (t *Tracker) find(s *Segment) (k key, c *conn, flipped bool) {
 		a, b, flipped = b, a, true
 	}
 	k = key{a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16 | uint64(b.port)}
-	if c = t.last; c == nil || c.key != k {
-		c = t.conns[k]
+	r := &t.recent[k.slot()]
+	if c = *r; c == nil || !c.key.is(&k) {
+		if c = t.conns[k]; c != nil {
+			*r = c
+		}
 	}
 	return k, c, flipped
 }
@@ -272,7 +296,7 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 		if !c.closed {
 			t.close(c, Replaced, p)
 		}
-		delete(t.conns, k)
+		t.remove(c)
 		c = nil
 	}
 	if c == nil {
@@ -280,7 +304,6 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 	} else {
 		c.touched = true
 	}
-	t.last = c
 	if c.closed {
 		return
 	}
@@ -308,7 +331,9 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 	}
 	t.ids++
 	t.stats.Connections++
-	c := &conn{Conn: &Conn{ID: t.ids, First: p.mark()}, key: k, flip: flipped}
+	c := t.vacant()
+	c.id, c.key, c.flip = t.ids, k, flipped
+	c.ID, c.First = t.ids, p.mark()
 	c.half[0].fin, c.half[1].fin = -1, -1
 	client, server := s.from, s.to
 	switch {
@@ -323,16 +348,43 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 	}
 	c.Client, c.Server = client.addrPort(), server.addrPort()
 	t.conns[k] = c
+	t.recent[k.slot()] = c
 	if len(t.queue) > 2*len(t.conns)+late {
-		t.queue = slices.DeleteFunc(t.queue, func(c *conn) bool { return t.conns[c.key] != c })
+		t.queue = slices.DeleteFunc(t.queue, func(c turn) bool { return c.gone() || t.conns[c.key] != c.conn })
 	}
-	t.queue = append(t.queue, c)
+	t.queue = append(t.queue, turn{c, c.id})
 	if c.stream = t.handler.Open(c.Conn); c.stream == nil {
 		c.half[0].unwanted, c.half[1].unwanted = true, true
 	} else {
 		c.watcher, _ = c.stream.(Watcher)
 	}
 	return c
+}
+
+// vacant is a connection of which nothing is known.
+func (t *Tracker) vacant() *conn {
+	var c *conn
+	if n := len(t.spare) - 1; n >= 0 {
+		c, t.spare = t.spare[n], t.spare[:n]
+		*c = conn{}
+	} else {
+		c = &conn{}
+	}
+	if n := len(t.released) - 1; n >= 0 {
+		c.Conn, t.released = t.released[n], t.released[:n]
+		*c.Conn = Conn{}
+	} else {
+		c.Conn = &Conn{}
+	}
+	return c
+}
+
+// Release gives c back, of which nobody may know any more: a connection to come
+// takes its memory. It must have been closed. Nobody needs to call it.
+func (t *Tracker) Release(c *Conn) {
+	if len(t.released) < late {
+		t.released = append(t.released, c)
+	}
 }
 
 // giveUp makes room for one connection: the oldest that was silent since it was
@@ -342,16 +394,16 @@ func (t *Tracker) giveUp(p *Packet) {
 		c := t.queue[0]
 		t.queue = t.queue[1:]
 		switch {
-		case t.conns[c.key] != c: // gone already
+		case c.gone() || t.conns[c.key] != c.conn: // already
 		case c.touched && !c.closed:
 			c.touched = false
 			t.queue = append(t.queue, c)
 		default:
 			if !c.closed {
 				t.stats.Forgotten++
-				t.close(c, Forgotten, p)
+				t.close(c.conn, Forgotten, p)
 			}
-			t.remove(c)
+			t.remove(c.conn)
 			return
 		}
 	}
@@ -362,8 +414,8 @@ func (t *Tracker) remove(c *conn) {
 	if t.conns[c.key] == c {
 		delete(t.conns, c.key)
 	}
-	if t.last == c {
-		t.last = nil
+	if r := &t.recent[c.key.slot()]; *r == c {
+		*r = nil
 	}
 }
 
@@ -378,12 +430,18 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 		c.stream.Close(c.Conn)
 	}
 	c.stream, c.watcher = nil, nil
+	c.Conn = nil // it may be released
 	if how == Finished || how == Reset {
 		t.ended = append(t.ended, c)
 		if len(t.ended) > late {
-			t.remove(t.ended[0])
+			old := t.ended[0]
+			t.remove(old)
 			t.ended[0] = nil
 			t.ended = t.ended[1:]
+			if len(t.spare) < late {
+				old.id = 0 // so whoever is in a line is gone
+				t.spare = append(t.spare, old)
+			}
 		}
 	}
 }
@@ -393,13 +451,16 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 func (t *Tracker) endWaiting(p *Packet) {
 	for len(t.ending) > 0 {
 		c := t.ending[0]
+		if c.gone() {
+			t.ending = t.ending[1:]
+			continue
+		}
 		if !c.closed && len(t.ending) <= late && p.Time.UnixNano()-c.last < 10*pause {
 			return
 		}
 		if !c.closed {
-			t.close(c, Finished, p)
+			t.close(c.conn, Finished, p)
 		}
-		t.ending[0] = nil
 		t.ending = t.ending[1:]
 	}
 }
@@ -407,14 +468,15 @@ func (t *Tracker) endWaiting(p *Packet) {
 // Close ends all connections that are still open, in order of their beginning.
 // The tracker can be fed no more.
 func (t *Tracker) Close() {
-	open := slices.SortedFunc(maps.Values(t.conns), func(a, b *conn) int { return a.ID - b.ID })
+	open := slices.SortedFunc(maps.Values(t.conns), func(a, b *conn) int { return a.id - b.id })
 	for _, c := range open {
 		if !c.closed {
 			t.close(c, Unfinished, nil)
 		}
 	}
 	clear(t.conns)
-	t.queue, t.ended, t.ending, t.waiters, t.last = nil, nil, nil, nil, nil
+	clear(t.recent[:])
+	t.queue, t.ended, t.ending, t.waiters, t.spare, t.released = nil, nil, nil, nil, nil, nil
 }
 
 // Stats counts what there was so far.
