@@ -18,8 +18,10 @@ import (
 // conclude says what became of a session as far as it is known. It can be done
 // again when more is known.
 func (t *talk) conclude() {
-	t.Findings = []Finding{}
-	t.Transfers = []*Transfer{}
+	if !t.terse { // who was told the last time may still look
+		t.Findings, t.Transfers = []Finding{}, []*Transfer{}
+	}
+	t.Findings, t.Transfers = t.Findings[:0], t.Transfers[:0]
 	if t.Commands == nil {
 		t.Commands = []Command{}
 	}
@@ -47,6 +49,9 @@ func (t *talk) rank() {
 // announcements.
 func (t *talk) told() []*deal {
 	var all []*deal
+	if t.terse {
+		all = t.shown[:0]
+	}
 	for i, d := range t.deals {
 		// A client that asked where to connect, and then leaves, could not: but
 		// from here that is not to be seen.
@@ -88,7 +93,7 @@ func (t *talk) stalled() *deal {
 		switch {
 		case c.Verb == "QUIT" && c.Code == 0:
 			continue
-		case !announces[c.Verb] || c.Code != 0 || !t.gaveUp() && t.after(Mark{c.Packet, c.Time}) < time.Second:
+		case !announces(c.Verb) || c.Code != 0 || !t.gaveUp() && t.after(Mark{c.Packet, c.Time}) < time.Second:
 			return nil
 		}
 		for _, before := range t.Commands[:i] {

@@ -160,7 +160,7 @@ func (l *link) connection(opener string, backwards bool) Connection {
 	if f := mark(b.LastData); f.Packet > x.Last.Packet {
 		x.Last = f
 	}
-	ends := make([]End, 0, 4)
+	ends := l.ends[:0]
 	for _, e := range [...]struct {
 		m   capture.Mark
 		by  string
@@ -170,8 +170,10 @@ func (l *link) connection(opener string, backwards bool) Connection {
 			ends = append(ends, End{mark(e.m), e.by, e.rst})
 		}
 	}
-	x.Ends = append(x.Ends, ends...) // as many as there are; there are many connections
-	slices.SortStableFunc(x.Ends, func(a, b End) int { return a.Packet - b.Packet })
+	if len(ends) > 0 {
+		slices.SortStableFunc(ends, func(a, b End) int { return a.Packet - b.Packet })
+		x.Ends = slices.Clip(ends)
+	}
 	return x
 }
 
@@ -185,8 +187,9 @@ func (d *deal) carry() {
 		return
 	}
 	back := d.backwards(l)
-	c := l.connection(x.Opener, back)
-	x.Connection, x.From, x.To = &c, c.From, c.To
+	d.carried = l.connection(x.Opener, back)
+	c := &d.carried
+	x.Connection, x.From, x.To = c, c.From, c.To
 	// Who sends: the client if it stores. Where that is not known it is the
 	// side that sent more.
 	fromOpener := x.upload() == (x.Opener == "client")

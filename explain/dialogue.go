@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -21,6 +22,7 @@ type talk struct {
 	*follower
 	opts   *Options
 	events events
+	book   *book
 	// at is where the dialogue stands.
 	at Mark
 
@@ -31,6 +33,7 @@ type talk struct {
 	seen   int    // number of the transfer command told last
 	secret string // the password, to be hidden where a reply repeats it
 	odd    []oddity
+	terse  bool // findings get no text
 
 	link     *link
 	place    int     // in trace.talks
@@ -122,6 +125,24 @@ func (l *lines) feed(b []byte) {
 	l.bytes = b
 }
 
+// whole returns the line that b is, without its end. It answers false if there
+// may be more to it.
+func (l *lines) whole(b []byte) ([]byte, bool) {
+	n := len(b) - 1
+	if n < 1 || n > ftp.MaxLine || b[n] != '\n' || l.skip || l.reader != nil && l.reader.Buffered() > 0 {
+		return nil, false
+	}
+	if bytes.IndexByte(b[:n], '\n') >= 0 || bytes.IndexByte(b[:n], telnetIAC) >= 0 {
+		return nil, false
+	}
+	if b[n-1] == '\r' {
+		n--
+	}
+	return b[:n], true
+}
+
+const telnetIAC = 0xff // begins what is no text
+
 // lose tells that bytes are missing.
 func (l *lines) lose() {
 	if l.reader != nil {
@@ -140,6 +161,9 @@ func (t *talk) data(dir int, b []byte, at Mark) (more bool) {
 		if t.hidden {
 			b = t.opaque(dir, b)
 			continue
+		}
+		if line, ok := t.lines[dir].whole(b); ok && t.phrase(dir, line) {
+			break
 		}
 		t.lines[dir].feed(b)
 		if dir == fromClient {
@@ -222,20 +246,25 @@ func (t *talk) commands() {
 		case err != nil: // a line that is no command; the server will say so
 			c = ftp.Command{}
 		}
-		t.command(c)
+		t.command(c, t.opts.shown(c))
 	}
 }
 
-func (t *talk) command(c ftp.Command) {
-	said := Command{Packet: t.at.Packet, Time: t.at.Time, Verb: c.Verb, Arg: ftp.Escape(c.Arg)}
+// shown is the argument of a command as far as it may be shown.
+func (o *Options) shown(c ftp.Command) string {
 	switch {
 	case c.Verb == "":
-		said.Arg = masked
-	case t.opts.ShowSecrets:
-	case strings.EqualFold(c.Verb, t.secret): // typed where a command was wanted
+		return masked
+	case o.ShowSecrets:
+		return ftp.Escape(c.Arg)
+	}
+	return c.ShownArg()
+}
+
+func (t *talk) command(c ftp.Command, shown string) {
+	said := Command{Packet: t.at.Packet, Time: t.at.Time, Verb: c.Verb, Arg: shown}
+	if c.Verb != "" && !t.opts.ShowSecrets && strings.EqualFold(c.Verb, t.secret) { // typed where a command was wanted
 		said.Verb, said.Arg = masked, ""
-	default:
-		_, said.Arg, _ = strings.Cut(c.String(), " ")
 	}
 	switch c.Verb {
 	case "USER":
@@ -247,14 +276,20 @@ func (t *talk) command(c ftp.Command) {
 	t.Commands = append(t.Commands, said)
 	t.numbers = append(t.numbers, int32(len(t.Commands)-1))
 	t.tracker.Command(c)
-	if moves[c.Verb] {
+	if moves(c.Verb) {
 		t.asking++
 		t.turn()
 	}
 }
 
-// moves holds the verbs that move data.
-var moves = map[string]bool{"RETR": true, "STOR": true, "STOU": true, "APPE": true, "LIST": true, "NLST": true, "MLSD": true}
+// moves says whether a verb moves data.
+func moves(verb string) bool {
+	switch verb {
+	case "RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD":
+		return true
+	}
+	return false
+}
 
 const masked = "****"
 
@@ -270,7 +305,7 @@ func (t *talk) replies() {
 			t.tracker.Resync()
 			continue
 		}
-		t.reply(r)
+		t.reply(r, replyText(r))
 		if t.hidden { // bytes behind the reply are TLS already
 			if n := len(l.bytes); n > 0 {
 				b := l.bytes
@@ -282,10 +317,9 @@ func (t *talk) replies() {
 	}
 }
 
-func (t *talk) reply(r ftp.Reply) {
+func (t *talk) reply(r ftp.Reply, text string) {
 	t.tracker.Reply(r)
 	x := t.tracker.Exchange()
-	text := replyText(r)
 	if t.secret != "" && len(t.secret) > 3 && !t.opts.ShowSecrets {
 		text = strings.ReplaceAll(text, ftp.Escape(t.secret), masked)
 	}
@@ -299,7 +333,7 @@ func (t *talk) reply(r ftp.Reply) {
 	default:
 		t.Commands[i].Code, t.Commands[i].Reply, t.Commands[i].Replied = r.Code, text, t.at
 	}
-	if announces[x.Command.Verb] && x.Final {
+	if announces(x.Command.Verb) && x.Final {
 		t.events.announced(t, x, i)
 	}
 	if x.Transfer.Number != 0 {
@@ -352,8 +386,14 @@ func (t *talk) note(name string, at Mark, args ...any) {
 	t.odd = append(t.odd, oddity{name, []Mark{at}, args})
 }
 
-// announces holds the verbs of announcements.
-var announces = map[string]bool{"PORT": true, "EPRT": true, "LPRT": true, "PASV": true, "EPSV": true, "LPSV": true, "CPSV": true, "SPSV": true}
+// announces says whether a verb is that of an announcement.
+func announces(verb string) bool {
+	switch verb {
+	case "PORT", "EPRT", "LPRT", "PASV", "EPSV", "LPSV", "CPSV", "SPSV":
+		return true
+	}
+	return false
+}
 
 // turn tells of a transfer command whose turn has come.
 func (t *talk) turn() { t.turnTo(t.tracker.State().Transfer) }

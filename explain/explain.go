@@ -68,6 +68,7 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 	t.files = append(t.files, Capture{File: name})
 	file := &t.files[len(t.files)-1]
 	tracker := capture.NewTracker(r, capture.Options{})
+	r.tracker = tracker
 	var failed error
 	done := ctx.Done()
 	for p, err := range src.Packets() {

@@ -12,19 +12,32 @@ import (
 func (t *talk) found(d *deal, transfer int, name string, how Severity, packets []int, args ...any) {
 	id, _, _ := strings.Cut(name, ".")
 	packets = slices.DeleteFunc(slices.Clone(packets), func(n int) bool { return n == 0 }) // not captured
-	f := Finding{ID: id, Severity: how, Packets: packets, Transfer: transfer, text: words.Say("found."+name, args...)}
-	if words.Has("advice." + name) {
-		f.advice = words.Say("advice." + name)
-	} else if words.Has("advice." + id) {
-		f.advice = words.Say("advice." + id)
+	if packets == nil {
+		packets = []int{}
 	}
-	if f.Packets == nil {
-		f.Packets = []int{}
+	f := Finding{ID: id, Severity: how, Packets: packets, Transfer: transfer, name: name, args: args}
+	if !t.terse {
+		f = f.In(words.English)
 	}
-	t.Findings = append(t.Findings, f.In(words.English))
+	t.Findings = append(t.Findings, f)
 	if d != nil && how == Error {
 		d.transfer.Cause = id
 	}
+}
+
+// In returns the finding in a language.
+func (f Finding) In(l words.Lang) Finding {
+	if f.name == "" {
+		return f
+	}
+	f.Text, f.Advice = words.Say("found."+f.name, f.args...).In(l), ""
+	for _, name := range [...]string{f.name, f.ID} {
+		if words.Has("advice." + name) {
+			f.Advice = words.Say("advice." + name).In(l)
+			break
+		}
+	}
+	return f
 }
 
 // who is client or server, in no language yet.

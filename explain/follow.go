@@ -17,7 +17,9 @@ type trace struct {
 	opts  *Options
 	store *store
 	index int
-	talks []*talk // nil where one was let go
+	// tracker is where the connections come from.
+	tracker *capture.Tracker
+	talks   []*talk // nil where one was let go
 	// starts are when talks began, also those that were let go.
 	starts []int64
 	// met counts the connections by the first sequence number of the client,
@@ -34,14 +36,15 @@ type trace struct {
 	between map[hosts][]*talk
 	// secret are the sessions under TLS, by their clients.
 	secret map[netip.Addr][]*talk
-	// spare are followers of sessions that have ended.
-	spare []*follower
+	// spare is what sessions had that have ended.
+	spare spare
 	// failed are the last connections that did not come about.
 	failed []*link
 	// links are those with files.
 	links []*link
 	// rest counts the sessions that were too many.
 	rest int
+	book book
 }
 
 // hosts are two addresses, the lesser first.
@@ -79,6 +82,9 @@ func newTrace(index int, o *Options, s *store) *trace {
 type deal struct {
 	talk     *talk
 	transfer *Transfer
+	// The memory of transfer, and of its connection.
+	own      Transfer
+	carried  Connection
 	expect   dialogue.Expectation
 	links    []*link
 	agreed   Mark       // where the announcement was answered
@@ -96,15 +102,18 @@ type link struct {
 	trace *trace
 	conn  *capture.Conn
 	syns  []Mark
-	talk  *talk // it is the control connection of
-	deal  *deal // it serves
+	syn   [1]Mark // mostly all of syns
+	ends  [4]End  // of both ends a FIN and a RST
+	talk  *talk   // it is the control connection of
+	deal  *deal   // it serves
 	// head is how each side begins.
 	head    [2][]byte
 	backlog []said
-	kept    int
+	size    int  // of backlog
 	other   bool // it is no dialogue
 	met     bool // it is counted in trace.met
 	closed  bool
+	kept    bool // others may know of it when its session is gone
 	sink    *sink
 }
 
@@ -123,7 +132,8 @@ func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time} }
 
 // Open makes [trace] a [capture.Handler].
 func (r *trace) Open(c *capture.Conn) capture.Stream {
-	l := &link{trace: r, conn: c}
+	l := r.spare.link()
+	l.trace, l.conn, l.syns = r, c, l.syn[:0]
 	if r.store != nil {
 		r.links = append(r.links, l)
 	}
@@ -174,6 +184,7 @@ func (r *trace) claim(l *link) *deal {
 
 // remember keeps a connection that nobody claims for a while.
 func (r *trace) remember(l *link) {
+	l.kept = true
 	to := l.conn.Server
 	r.recent[to] = l
 	r.order = append(r.order, l)
@@ -214,7 +225,9 @@ func (r *trace) talkOn(l *link) {
 		return
 	}
 	c := l.conn
-	t := &talk{Session: &Session{Capture: r.index, Client: c.Client, Server: c.Server, Started: c.First.Time, Commands: make([]Command, 0, 10)}, follower: r.follower(), opts: r.opts, events: r, link: l}
+	t := r.spare.talk()
+	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time
+	t.follower, t.opts, t.events, t.book, t.link = r.spare.follower(), r.opts, r, &r.book, l
 	if c.Guessed && c.Client.Port() == 21 && c.Server.Port() != 21 {
 		t.Client, t.Server, t.turned = c.Server, c.Client, true
 	}
@@ -228,18 +241,6 @@ func (r *trace) talkOn(l *link) {
 	t.place, t.ID = len(r.talks)-1, len(r.talks)
 	h := between(c.Client.Addr(), c.Server.Addr())
 	r.between[h] = append(r.between[h], t)
-}
-
-// follower takes one that is spare, or makes one.
-func (r *trace) follower() *follower {
-	n := len(r.spare)
-	if n == 0 {
-		return &follower{}
-	}
-	f := r.spare[n-1]
-	r.spare = r.spare[:n-1]
-	f.reset()
-	return f
 }
 
 // Segment notes each SYN, which the tracker counts only.
@@ -283,7 +284,7 @@ func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Pack
 	l.look(d, b)
 	l.sink.write(d, offset, b)
 	l.backlog = append(l.backlog, said{int(d), bytes.Clone(b), at})
-	l.kept += len(b)
+	l.size += len(b)
 	switch l.judge() {
 	case isDialogue:
 		l.trace.talkOn(l)
@@ -349,7 +350,7 @@ func (l *link) judge() judgement {
 	switch {
 	case answers && asks, answers && greeted && bytes.Contains(bytes.ToUpper(greeting), []byte("FTP")):
 		return isDialogue
-	case whole && !asks, l.kept > maxBacklog:
+	case whole && !asks, l.size > maxBacklog:
 		return isOther
 	}
 	return undecided
@@ -373,6 +374,7 @@ func (l *link) Close(*capture.Conn) {
 		if r := l.trace; len(r.failed) < maxFailed {
 			r.failed = append(r.failed, l)
 		}
+		l.kept = true
 	}
 	if l.sink.close(); l.deal == nil && !l.trace.suspected(l) {
 		l.sink.drop()
@@ -393,9 +395,12 @@ func (r *trace) tell(t *talk) {
 	if r.opts.Told == nil || r.store != nil || t.follower != nil || t.open > 0 || r.holds(t) {
 		return
 	}
+	t.terse = true
 	t.conclude()
+	t.terse = false
 	if !r.opts.Filter.takes(t.Session) || !r.opts.Told(t.Session) {
 		r.talks[t.place] = nil
+		r.spare.take(t, r.tracker)
 	}
 }
 
@@ -419,8 +424,8 @@ func (r *trace) suspected(l *link) bool {
 
 // forget ends what a session awaits.
 func (r *trace) forget(t *talk) {
-	if f := t.close(); f != nil && len(r.spare) < 64 {
-		r.spare = append(r.spare, f)
+	if f := t.close(); f != nil {
+		r.spare.followers.put(f)
 	}
 	if t.deal != nil {
 		r.unwait(t.deal)
@@ -484,7 +489,9 @@ func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
 	}
 	t.deal = nil
 	e := x.Expectation
-	d := &deal{talk: t, expect: e, agreed: t.at, control: t.Server.Addr(), transfer: &Transfer{AnnouncedBy: x.Command.Verb, AnnouncedAt: index, CommandAt: -1}}
+	d := r.spare.deal(t)
+	d.expect, d.agreed, d.control = e, t.at, t.Server.Addr()
+	d.transfer.AnnouncedBy, d.transfer.AnnouncedAt = x.Command.Verb, index
 	switch {
 	case e != (dialogue.Expectation{}):
 		d.describe(t, index)
@@ -518,21 +525,20 @@ func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
 	d := t.deal
 	switch {
 	case d == nil || d.expect.Number != x.Expectation.Number:
-		d = &deal{talk: t, transfer: &Transfer{AnnouncedAt: -1, CommandAt: -1}}
+		d = r.spare.deal(t)
 		t.deals = append(t.deals, d)
 	case d.transfer.Verb != "": // the one before was refused; the listener is still there
-		next := *d
-		next.transfer = &Transfer{}
-		*next.transfer = *d.transfer
-		next.links = nil
-		t.deals = append(t.deals, &next)
+		next := r.spare.deal(t)
+		next.expect, next.agreed, next.control, next.final, next.answered = d.expect, d.agreed, d.control, d.final, d.answered
+		next.own = *d.transfer
+		t.deals = append(t.deals, next)
 		r.unwait(d)
-		next.links, d.links = d.links, nil
+		next.links, d.links = d.links, next.links
 		for _, l := range next.links {
-			l.deal = &next
+			l.deal = next
 		}
-		r.await(&next)
-		d, t.deal = &next, &next
+		r.await(next)
+		d, t.deal = next, next
 	}
 	t.moving = d
 	d.ask(t, x, index)

@@ -64,10 +64,10 @@ func (t *talk) print() uint64 {
 			break
 		}
 		arg, reply, code := c.Arg, c.Reply, c.Code
-		if moves[c.Verb] {
+		if moves(c.Verb) {
 			reply, code = "", 0 // that of a long transfer may get lost
 		}
-		if announces[c.Verb] {
+		if announces(c.Verb) {
 			arg, reply = "", ""
 			if c.Code/100 != 2 {
 				break // one side may have heard another answer
@@ -246,7 +246,7 @@ type utterance struct {
 func (t *talk) announcements() []utterance {
 	var all []utterance
 	for i, c := range t.Commands {
-		if !announces[c.Verb] {
+		if !announces(c.Verb) {
 			continue
 		}
 		u := utterance{of: t, verb: c.Verb, place: i, at: Mark{c.Packet, c.Time}}

@@ -260,20 +260,17 @@ type Finding struct {
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
 	Packets  []int    `json:"packets"`
-	Text     string   `json:"text"`
+	// Text says what it is. It is empty while [Options.Told] is called; [Finding.In]
+	// gives it.
+	Text string `json:"text"`
 	// Advice is what to do, empty if there is nothing.
 	Advice string `json:"advice"`
 	// Transfer is the index of the transfer in [Session.Transfers], -1 if it is
 	// about the session.
 	Transfer int `json:"transfer"`
 
-	text, advice words.Phrase
-}
-
-// In returns the finding in a language.
-func (f Finding) In(l words.Lang) Finding {
-	f.Text, f.Advice = f.text.In(l), f.advice.In(l)
-	return f
+	name string // what is said of it, by its name in package words
+	args []any
 }
 
 // Severity is how much a finding matters.
@@ -325,12 +322,17 @@ func (s *Story) In(l words.Lang) *Story {
 	c := *s
 	c.Sessions = make([]*Session, len(s.Sessions))
 	for i, x := range s.Sessions {
-		y := *x
-		y.Findings = make([]Finding, len(x.Findings))
-		for j, f := range x.Findings {
-			y.Findings[j] = f.In(l)
-		}
-		c.Sessions[i] = &y
+		c.Sessions[i] = x.In(l)
+	}
+	return &c
+}
+
+// In returns the session in a language.
+func (s *Session) In(l words.Lang) *Session {
+	c := *s
+	c.Findings = make([]Finding, len(s.Findings))
+	for i, f := range s.Findings {
+		c.Findings[i] = f.In(l)
 	}
 	return &c
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"towpath/explain"
+	"towpath/internal/words"
 )
 
 // Digest counts sessions as they end, and keeps those that a text shows of
@@ -53,7 +54,7 @@ func (d *Digest) Told(s *explain.Session) (keep bool) {
 		d.failed++
 	}
 	if erred(s) {
-		for _, f := range new(View).findings(s) {
+		for _, f := range new(View).findings(s.In(words.English)) {
 			if f.Severity == explain.Error {
 				d.ails[f.ID]++
 			}
