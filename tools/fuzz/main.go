@@ -16,7 +16,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,7 +38,14 @@ func main() {
 	}
 }
 
-// fuzz runs the targets of the module in dir.
+// job is a target, ready to run.
+type job struct {
+	pkg
+	binary, target string
+}
+
+// fuzz runs the targets of the module in dir, as many at a time as there are
+// processors, each with one worker: starting them takes most of a short run.
 func fuzz(dir string, each time.Duration, only *regexp.Regexp) error {
 	work, err := os.MkdirTemp("", "fuzz")
 	if err != nil {
@@ -46,35 +56,59 @@ func fuzz(dir string, each time.Duration, only *regexp.Regexp) error {
 	if err != nil {
 		return err
 	}
+	jobs := make(chan job)
+	built := make(chan error, 1)
+	go func() {
+		defer close(jobs)
+		built <- build(packages, work, only, jobs)
+	}()
+	var mu sync.Mutex
 	var ran, failed int
-	for _, p := range packages {
-		binary := filepath.Join(work, "test")
-		built := false
-		for _, target := range p.targets {
-			if !only.MatchString(target) {
-				continue
-			}
-			if !built {
-				if err := run(p.dir, "go", "test", "-c", "-fuzz=.", "-o", binary, "."); err != nil {
-					return fmt.Errorf("%s: %w", p.dir, err)
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for j := range jobs {
+				began := time.Now()
+				said, err := run(j.dir, j.binary, "-test.run=^$", "-test.fuzz=^"+j.target+"$", "-test.parallel=1",
+					"-test.fuzztime="+each.String(), "-test.fuzzcachedir="+filepath.Join(work, j.target))
+				mu.Lock()
+				ran++
+				verdict := "ok"
+				if err != nil {
+					failed++
+					verdict = "FAIL"
+					fmt.Print(said)
 				}
-				built = true
+				fmt.Printf("%-4s %s %s %.1fs\n", verdict, j.name, j.target, time.Since(began).Seconds())
+				mu.Unlock()
 			}
-			ran++
-			began := time.Now()
-			err := run(p.dir, binary, "-test.run=^$", "-test.fuzz=^"+target+"$",
-				"-test.fuzztime="+each.String(), "-test.fuzzcachedir="+filepath.Join(work, target))
-			verdict := "ok"
-			if err != nil {
-				failed++
-				verdict = "FAIL"
-			}
-			fmt.Printf("%-4s %s %s %.1fs\n", verdict, p.name, target, time.Since(began).Seconds())
-		}
+		})
+	}
+	wg.Wait()
+	if err := <-built; err != nil {
+		return err
 	}
 	fmt.Printf("%d fuzz targets ran for %v each, %d failed\n", ran, each, failed)
 	if ran == 0 || failed > 0 {
 		return fmt.Errorf("%d of %d targets failed", failed, ran)
+	}
+	return nil
+}
+
+// build builds each package that has targets of those wanted, and hands these on.
+func build(packages []pkg, work string, only *regexp.Regexp, jobs chan<- job) error {
+	for i, p := range packages {
+		wanted := slices.DeleteFunc(p.targets, func(t string) bool { return !only.MatchString(t) })
+		if len(wanted) == 0 {
+			continue
+		}
+		binary := filepath.Join(work, fmt.Sprintf("test%d", i))
+		if said, err := run(p.dir, "go", "test", "-c", "-fuzz=.", "-o", binary, "."); err != nil {
+			return fmt.Errorf("%s: %w\n%s", p.dir, err, said)
+		}
+		for _, t := range wanted {
+			jobs <- job{p, binary, t}
+		}
 	}
 	return nil
 }
@@ -117,19 +151,16 @@ func targets(dir string) ([]pkg, error) {
 	return found, nil
 }
 
-// run runs a program in dir and shows what it said when it fails.
-func run(dir, name string, args ...string) error {
-	var said bytes.Buffer
+// run runs a program in dir. What it said matters when it fails.
+func run(dir, name string, args ...string) (said string, err error) {
+	var out bytes.Buffer
 	c := exec.Command(name, args...)
-	c.Dir, c.Stdout, c.Stderr = dir, &said, &said
-	err := c.Run()
-	if err != nil && ranOut(said.String()) {
-		return nil
+	c.Dir, c.Stdout, c.Stderr = dir, &out, &out
+	err = c.Run()
+	if err != nil && ranOut(out.String()) {
+		return "", nil
 	}
-	if err != nil {
-		fmt.Print(cmp.Or(said.String(), err.Error()+"\n"))
-	}
-	return err
+	return cmp.Or(out.String(), fmt.Sprintln(err)), err
 }
 
 // ranOut tells whether a target "failed" only because its time was up while a
