@@ -165,13 +165,13 @@ func TestFailure(t *testing.T) {
 	captures := filepath.Join("..", "testdata", "captures")
 	s := story(t, filepath.Join(captures, "zeek-retr.pcap"), filepath.Join(captures, "sv-too-long-command-first.pcap"))
 	p := &player{t, newBrowser(s, Options{})}
-	p.shows(">[ ] ✗  2  user")
+	p.shows(">[ ] ✗  2  refused  user")
 	p.keys("enter")
 	p.shows("✗ The server refuses RETR")
 	p.keys("x")
 	p.shows("550")
 	p.keys("esc", "up", "x")
-	p.shows(">[ ] ✗  2  user")
+	p.shows(">[ ] ✗  2  refused  user")
 	p.keys("enter", "enter", "x")
 	p.shows("Nothing failed here.")
 }

@@ -246,8 +246,8 @@ summary { cursor: pointer; margin: .6rem 0; }
 {{range .Reasons}}<p class="failed">✗ {{.Text}}</p>
 {{end}}<p class="quiet">{{.Captures}}</p>
 {{if .Many}}<table>
-<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}<th>{{call .Say "view.head.cause"}}
-{{range .Rows}}<tr><td class="{{.Class}}">{{.Verdict}}<td class="number">{{if .Drawn}}<a href="#session{{index .Cells 0}}">{{index .Cells 0}}</a>{{else}}{{index .Cells 0}}{{end}}<td>{{index .Cells 1}}<td>{{index .Cells 2}}<td>{{index .Cells 3}}<td class="number">{{index .Cells 4}}<td>{{index .Cells 5}}
+<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.cause"}}<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}
+{{range .Rows}}<tr><td class="{{.Class}}">{{.Verdict}}<td class="number">{{if .Drawn}}<a href="#session{{index .Cells 0}}">{{index .Cells 0}}</a>{{else}}{{index .Cells 0}}{{end}}<td>{{index .Cells 1}}<td>{{index .Cells 2}}<td>{{index .Cells 3}}<td>{{index .Cells 4}}<td class="number">{{index .Cells 5}}
 {{end}}</table>
 {{with .More}}<p class="quiet">{{.}}</p>
 {{end}}{{end}}{{range .Sessions}}<section id="session{{.ID}}">

@@ -139,12 +139,21 @@ func (v *View) table(b *strings.Builder) {
 	}
 }
 
-// Rows are the cells of a table of sessions, its heads first.
+// Rows are the cells of a table of sessions, its heads first. There is a column
+// for causes if any of them failed.
 func (v *View) Rows(sessions []*explain.Session) [][]string {
 	rows := make([][]string, 1, len(sessions)+1)
-	rows[0] = []string{"", "#", v.say("view.head.user"), v.say("view.head.client"), v.say("view.head.server"), v.say("view.head.transfers"), v.say("view.head.cause")}
+	rows[0] = []string{"", "#", v.say("view.head.cause"), v.say("view.head.user"), v.say("view.head.client"), v.say("view.head.server"), v.say("view.head.transfers")}
+	why := false
 	for _, s := range sessions {
-		rows = append(rows, v.row(s))
+		row := v.row(s)
+		why = why || row[2] != ""
+		rows = append(rows, row)
+	}
+	if !why {
+		for i, row := range rows {
+			rows[i] = slices.Delete(row, 2, 3)
+		}
 	}
 	return rows
 }
@@ -162,7 +171,7 @@ func (v *View) row(s *explain.Session) []string {
 		moved = fmt.Sprintf("%d/%d", good, len(s.Transfers))
 	}
 	why, _ := v.Reason(s)
-	return []string{mark(s.Verdict), fmt.Sprint(s.ID), strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), moved, why.ID}
+	return []string{mark(s.Verdict), fmt.Sprint(s.ID), why.ID, strings.TrimRight(columns.Fit(who(s), min(columns.Width(who(s)), 20)), " "), s.Client.String(), s.Server.String(), moved}
 }
 
 // session tells one step by step, then its transfers and what was found.

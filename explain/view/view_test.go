@@ -534,7 +534,7 @@ func TestMany(t *testing.T) {
 		}
 	})
 	got := text(t, func(b *strings.Builder) error { return v.WriteText(b) })
-	for _, want := range []string{"Session 51: alice", "✗  51  alice", "… 20 left out; --all shows all", "55 more sessions are not shown", "… 2"} {
+	for _, want := range []string{"Session 51: alice", "✗  51  inside-address  alice", "… 20 left out; --all shows all", "55 more sessions are not shown", "… 2"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("want %q in\n%.3000s", want, got)
 		}

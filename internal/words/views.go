@@ -113,10 +113,10 @@ var views = map[string]message{
 
 	// The browser, whose keys stand in its last line.
 	"browse.keys.list": {
-		"↑↓ move  Enter ladder  Space choose  a all  x failed  f filter  / search  s save  q quit",
-		"↑↓ 移动  Enter 梯形图  空格 选择  a 全选  x 失败  f 筛选  / 查找  s 保存  q 退出",
-		"↑↓ 移動  Enter 梯形圖  空白鍵 選取  a 全選  x 失敗  f 篩選  / 尋找  s 儲存  q 離開",
-		"↑↓ 移動  Enter ラダー  Space 選択  a すべて  x 失敗  f 絞り込み  / 検索  s 保存  q 終了",
+		"↑↓  Enter ladder  Space pick  a all  x failed  f filter  / find  s save  q quit",
+		"↑↓  Enter 梯形图  空格 选择  a 全选  x 失败  f 筛选  / 查找  s 保存  q 退出",
+		"↑↓  Enter 梯形圖  空白鍵 選取  a 全選  x 失敗  f 篩選  / 尋找  s 儲存  q 離開",
+		"↑↓  Enter ラダー  Space 選択  a 全部  x 失敗  f 絞り込み  / 検索  s 保存  q 終了",
 	},
 	"browse.keys.ladder": {
 		"↑↓ move  Enter packets  Esc back  / search  n next  x failed  s save  q quit",
