@@ -264,13 +264,50 @@ func (t *talk) refusal(d *deal, i int) {
 	case x.AnnouncedBy == "EPRT" && x.Announced.IsValid() && x.Announced.Addr().Is6() != t.Client.Addr().Is6():
 		t.found(d, i, "family", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", t.Client.Addr())
 	case d.problem != nil && x.Code < 400, d.problem != nil && x.Mode == "active":
-		t.found(d, i, "bad-announcement", Error, packets, "verb", x.AnnouncedBy)
+		t.misread(d, i, Error)
 	case x.Mode == "active" && x.Announced.IsValid() && x.Announced.Addr() != t.Client.Addr():
 		t.found(d, i, "address-mismatch", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr(), "peer", t.Client.Addr())
 	case x.Mode == "active" && x.Announced.IsValid() && (isUnroutable(x.Announced.Addr()) && x.Code/10 == 50 || ofAddress.MatchString(x.Reply)):
 		t.found(d, i, "address-mismatch.own", Error, packets, "verb", x.AnnouncedBy, "address", x.Announced.Addr())
 	default:
-		t.found(d, i, "refused", Error, packets, "verb", x.AnnouncedBy, "code", x.Code)
+		t.found(d, i, "refused", Error, packets, "verb", x.AnnouncedBy, "reply", answered(x.Code, x.Reply))
+	}
+}
+
+// answered is a reply as it is quoted: its first line that says something, and
+// not too much of it.
+func answered(code int, text string) string {
+	line := ""
+	for next := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(strings.TrimPrefix(next, strconv.Itoa(code))); line != "" {
+			break
+		}
+	}
+	return quoted(strings.TrimSpace(strconv.Itoa(code) + " " + line))
+}
+
+// quoted cuts what was said to what can be read in a sentence.
+func quoted(s string) string {
+	const most = 120
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// misread tells of an announcement that cannot be read, and whose fault that is.
+func (t *talk) misread(d *deal, i int, how Severity) {
+	x := d.transfer
+	c := t.Commands[x.AnnouncedAt]
+	said, by := answered(c.Code, c.Reply), "server"
+	if readers[c.Verb] != nil {
+		said, by = quoted(strings.TrimSpace(c.Verb+" "+c.Arg)), "client"
+	}
+	packets := []int{c.Packet, c.Replied.Packet}
+	if how == Error {
+		t.found(d, i, "bad-announcement", how, packets, "said", said, "who", who(by))
+	} else {
+		t.found(nil, -1, "bad-announcement", how, packets, "said", said, "who", who(by))
 	}
 }
 
@@ -300,9 +337,11 @@ func (t *talk) failure(d *deal, i int) {
 	case l == nil && (x.Code == 425 || x.Code == 426 || !d.final):
 		t.unseen(d, i, foreign, packets)
 	case l == nil:
-		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+		t.found(d, i, "refused.file", Error, packets, "verb", x.Verb, "reply", answered(x.Code, x.Reply))
 	case l.halfOpen():
 		t.found(d, i, "answer-strays", Error, packets, "opener", who(x.Opener), "to", x.To)
+	case l.refused() && x.Opener == "client" && x.To.Addr() == peer.Addr() && t.misnamed():
+		t.found(d, i, "not-forwarded", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case l.refused():
 		t.found(d, i, "closed-port", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case !l.established() && x.To.IsValid() && x.To.Addr() != peer.Addr():
@@ -312,17 +351,24 @@ func (t *talk) failure(d *deal, i int) {
 	case d.strange(t):
 		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
 	case d.final && t.neverBegun(x):
-		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+		t.found(d, i, "refused.file", Error, packets, "verb", x.Verb, "reply", answered(x.Code, x.Reply))
 	case x.Connection.isReset():
 		e, _ := x.Connection.Reset()
 		t.found(d, i, "reset", Error, packets, "who", who(e.By), "bytes", x.Bytes)
 	case d.final && x.Code == 425 && foreign:
 		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
 	case d.final:
-		t.found(d, i, "refused", Error, packets, "verb", x.Verb, "code", x.Code)
+		t.found(d, i, "refused.file", Error, packets, "verb", x.Verb, "reply", answered(x.Code, x.Reply))
 	default:
 		t.found(d, i, "cut", Error, packets, "bytes", x.Bytes)
 	}
+}
+
+// misnamed says that the server names another address than the one that the
+// client knows it by. The latter is then that of a machine before it, which
+// forwards what it was told to: so a RST from there is not the server's.
+func (t *talk) misnamed() bool {
+	return slices.ContainsFunc(t.odd, func(o oddity) bool { return o.name == "foreign" && slices.Contains(o.args, any("227")) })
 }
 
 // neverBegun says that the server refused a transfer outright, and not since its
@@ -517,16 +563,30 @@ func (t *talk) observe() {
 		}
 	}
 	for _, d := range t.refusals {
-		if c := t.Commands[d.transfer.AnnouncedAt]; d.problem != nil && !slices.Contains(t.shown, d) {
-			t.found(nil, -1, "bad-announcement", Warning, []int{c.Packet, c.Replied.Packet}, "verb", c.Verb)
+		if d.problem != nil && !slices.Contains(t.shown, d) {
+			t.misread(d, -1, Warning)
 		}
 	}
 	if at := t.refusedLogins(); len(at) > 0 && !t.loggedIn() {
-		t.found(nil, -1, "login-refused", Error, at, "user", t.User)
+		var last Command
+		for _, c := range t.Commands {
+			if c.refusesLogin() {
+				last = c
+			}
+		}
+		name := "login-refused"
+		if last.Verb == "USER" {
+			name = "login-refused.user" // no password was asked for
+		}
+		t.found(nil, -1, name, Error, at, "user", t.User, "reply", answered(last.Code, last.Reply))
 	}
 	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {
 		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" {
-			t.found(nil, -1, "session-cut", Warning, []int{last.Packet, e.Packet}, "who", who(e.By), "verb", last.Verb)
+			how := Warning
+			if !t.loggedIn() { // it never came about
+				how = Error
+			}
+			t.found(nil, -1, "session-cut", how, []int{last.Packet, e.Packet}, "who", who(e.By), "verb", last.Verb)
 		}
 	}
 	if t.PasswordInClear && !anonymous(t.User) {
@@ -538,11 +598,15 @@ func (t *talk) observe() {
 // refusedLogins are the packets of the replies that refused a password.
 func (t *talk) refusedLogins() (at []int) {
 	for _, c := range t.Commands {
-		if c.Code/100 == 5 && (c.Verb == "PASS" || c.Verb == "USER") {
+		if c.refusesLogin() {
 			at = append(at, c.Replied.Packet)
 		}
 	}
 	return at
+}
+
+func (c *Command) refusesLogin() bool {
+	return c.Code/100 == 5 && (c.Verb == "PASS" || c.Verb == "USER")
 }
 
 // bruteForce is how many passwords of one host are refused before it is said to

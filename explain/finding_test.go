@@ -27,6 +27,13 @@ func TestFindings(t *testing.T) {
 			C: EPSV
 			S: 229 Entering Extended Passive Mode (|||50000|)
 			D: client 198.51.100.2:50000 refused`, "closed-port", "failed", "198.51.100.2:50000"},
+		"refused by the NAT before the server": {`
+			C: EPSV
+			S: 229 Entering Extended Passive Mode (|||50000|)
+			D: client 198.51.100.2:50000 refused
+			C: PASV
+			S: 227 Entering Passive Mode (10,0,0,2,195,81).
+			D: client 198.51.100.2:50001 refused`, "not-forwarded", "failed", "198.51.100.2:50000"},
 		"inside address": {`
 			C: PASV
 			S: 227 Entering Passive Mode (10,0,0,2,195,80).
@@ -54,7 +61,7 @@ func TestFindings(t *testing.T) {
 			C: EPSV
 			S: 229 ok (|||50000|)
 			C: RETR none.txt
-			S: 550 No such file.`, "refused", "failed", "550"},
+			S: 550 No such file.`, "refused", "failed", `refuses RETR: "550 No such file."`},
 		"reset": {`
 			C: EPSV
 			S: 229 ok (|||50000|)
@@ -84,7 +91,7 @@ func TestFindings(t *testing.T) {
 			C: PORT 192,0,2,7,195,80`, "announcement-eaten", "failed", "PORT"},
 		"malformed": {`
 			C: PORT 1234
-			S: 501 no`, "bad-announcement", "failed", "PORT"},
+			S: 501 no`, "bad-announcement", "failed", `"PORT 1234" cannot be read as an address and a port: a fault of the client.`},
 		"other family": {`
 			C: EPRT |2|2001:db8::7|50000|
 			S: 522 no`, "family", "failed", "2001:db8::7"},
@@ -144,6 +151,21 @@ func TestFindings(t *testing.T) {
 			}
 			t.Errorf("want %s that says %q in %+v", c.cause, c.says, x.Findings)
 		})
+	}
+}
+
+// Who is not let in reads what the server said, and whether it was for the
+// password.
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	for dialogue, want := range map[string]string{
+		"S: 220 ready\nC: USER anna\nS: 530 Use TLS first.":                                    `The server does not let anna in, and asks for no password: "530 Use TLS first."`,
+		"S: 220 ready\nC: USER anna\nS: 331 password\nC: PASS secret\nS: 530 Login incorrect.": `The server refuses the password of anna: "530 Login incorrect."`,
+	} {
+		x := played(t, Options{}, dialogue)
+		if f := x.Findings[0]; x.Verdict != Failed || f.ID != "login-refused" || f.Text != want {
+			t.Errorf("%s: got %s, %+v, want %s", dialogue, x.Verdict, f, want)
+		}
 	}
 }
 

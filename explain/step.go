@@ -130,6 +130,9 @@ func (n *teller) command(c *Command, x *Transfer, of int) {
 	if c.Begun != nil {
 		n.reply(c.Begun.Mark, c.Begun.Code, c.Begun.Text, words.Phrase{}, of)
 	}
+	if c.Code/100 == 5 && readers[c.Verb] != nil {
+		listens = words.Say("step.reply.announce") // servers say 500 whatever they dislike
+	}
 	if c.Code != 0 {
 		n.reply(c.Replied, c.Code, c.Reply, listens, of)
 	}

@@ -72,6 +72,10 @@ func (v *View) WriteHTML(w io.Writer) error {
 			}
 		}
 	}
+	reasons := v.Reasons()
+	for i, f := range reasons {
+		reasons[i].Text, reasons[i].Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
+	}
 	more := ""
 	switch n := len(v.Told()); {
 	case len(listed) < n:
@@ -83,7 +87,7 @@ func (v *View) WriteHTML(w io.Writer) error {
 	v.captures(&captures, 1<<20) // the page breaks its lines itself
 	out := bufio.NewWriter(w)
 	err := page.Execute(out, map[string]any{
-		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": v.Reasons(), "Captures": strings.TrimSpace(captures.String()),
+		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": reasons, "Captures": strings.TrimSpace(captures.String()),
 		"Many": len(v.Told()) > 1, "Sessions": iter.Seq[pageSession](sections), "Rows": iter.Seq[pageRow](rows), "More": more,
 		"Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers,
 	})
@@ -243,7 +247,7 @@ summary { cursor: pointer; margin: .6rem 0; }
 {{.Style}}</style>
 {{.Markers}}<h1>{{call .Say "view.title"}}</h1>
 <p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
-{{range .Reasons}}<p class="failed">✗ {{.Text}}</p>
+{{range .Reasons}}<div class="finding {{.Severity}}"><p><strong>{{.Text}}</strong></p>{{with .Advice}}<p>→ {{.}}</p>{{end}}</div>
 {{end}}<p class="quiet">{{.Captures}}</p>
 {{if .Many}}<table>
 <tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.cause"}}<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}

@@ -98,6 +98,9 @@ func (v *View) WriteText(w io.Writer) error {
 		b.WriteByte('\n')
 		columns.Wrap(&b, "", "", verdict, width)
 	}
+	if v.count() > 1 { // of one they stand right above
+		v.reasons(&b)
+	}
 	return flush(w, &b)
 }
 
@@ -125,7 +128,10 @@ func (v *View) captures(b *strings.Builder, width int) {
 
 func (v *View) reasons(b *strings.Builder) {
 	for _, f := range v.Reasons() {
-		columns.Wrap(b, "✗ ", "  ", columns.Shown(f.Text), width)
+		columns.Wrap(b, sign(f.Severity)+" ", "  ", columns.Shown(f.Text), width)
+		if f.Advice != "" {
+			columns.Wrap(b, "  → ", "    ", columns.Shown(f.Advice), width)
+		}
 	}
 }
 
@@ -281,12 +287,11 @@ func (v *View) transfers(b *strings.Builder, s *explain.Session) {
 
 // finding is what was found, with its evidence and what to do.
 func (v *View) finding(b *strings.Builder, f finding) {
-	sign := map[explain.Severity]string{explain.Error: "✗ ", explain.Warning: "! ", explain.Note: "· "}[f.Severity]
 	text := f.ID + ": " + columns.Shown(f.Text)
 	if p := v.packets(f); p != "" {
 		text += " " + p
 	}
-	columns.Wrap(b, sign, "  ", text, width)
+	columns.Wrap(b, sign(f.Severity)+" ", "  ", text, width)
 	if f.Advice != "" {
 		columns.Wrap(b, "  → ", "    ", columns.Shown(f.Advice), width)
 	}

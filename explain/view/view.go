@@ -304,17 +304,17 @@ func alone(s *explain.Session) bool {
 }
 
 // Reasons are the findings that say why something failed, each once, most
-// frequent first.
+// frequent first, and behind them those of attacks.
 func (v *View) Reasons() []explain.Finding {
 	var all []explain.Finding
 	times, seen := map[string]int{}, map[string]bool{}
 	maps.Copy(times, v.gone.ails)
 	for _, s := range v.Told() {
-		if _, far, _ := v.pair(s); !erred(s) && (far == nil || !erred(far)) {
+		if _, far, _ := v.pair(s); !telling(s) && (far == nil || !telling(far)) {
 			continue // as most
 		}
 		for _, f := range v.findings(s) {
-			if f.Severity != explain.Error {
+			if f.Severity != explain.Error && !attack(f.ID) {
 				continue
 			}
 			if times[f.ID]++; !seen[f.ID] {
@@ -323,8 +323,34 @@ func (v *View) Reasons() []explain.Finding {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b explain.Finding) int { return times[b.ID] - times[a.ID] })
+	slices.SortStableFunc(all, func(a, b explain.Finding) int {
+		return cmp.Or(severity(a.Severity)-severity(b.Severity), times[b.ID]-times[a.ID])
+	})
 	return all
+}
+
+// attack says whether what was found is of more than one session's concern.
+func attack(id string) bool { return id == "brute-force" || id == "bounce" }
+
+// telling says whether a session has a finding that is a reason.
+func telling(s *explain.Session) bool {
+	return slices.ContainsFunc(s.Findings, func(f explain.Finding) bool { return f.Severity == explain.Error || attack(f.ID) })
+}
+
+// severity puts what matters most first.
+func severity(s explain.Severity) int {
+	switch s {
+	case explain.Error:
+		return 0
+	case explain.Warning:
+		return 1
+	}
+	return 2
+}
+
+// sign stands before what was found.
+func sign(s explain.Severity) string {
+	return [...]string{"✗", "!", "·"}[severity(s)]
 }
 
 // Reason is the finding that says why a session failed, as either side saw it.
@@ -374,8 +400,11 @@ func (v *View) findings(s *explain.Session) []finding {
 
 // distinct puts errors first, and joins what is said twice.
 func distinct(all []finding) []finding {
-	rank := map[explain.Severity]int{explain.Error: 0, explain.Warning: 1, explain.Note: 2}
-	slices.SortStableFunc(all, func(a, b finding) int { return rank[a.Severity] - rank[b.Severity] })
+	if slices.ContainsFunc(all, func(f finding) bool { return explains(f.ID) }) {
+		// That a NAT is between has been said, and more.
+		all = slices.DeleteFunc(all, func(f finding) bool { return f.ID == "foreign" })
+	}
+	slices.SortStableFunc(all, func(a, b finding) int { return severity(a.Severity) - severity(b.Severity) })
 	var few []finding
 	said := map[[2]string]int{}
 	advised := map[string]bool{}
@@ -392,6 +421,15 @@ func distinct(all []finding) []finding {
 		few = append(few, f)
 	}
 	return few
+}
+
+// explains says whether a finding tells why an address is another than expected.
+func explains(id string) bool {
+	switch id {
+	case "inside-address", "not-forwarded", "alg-untouched", "alg-rewrote":
+		return true
+	}
+	return false
 }
 
 // packets says where the evidence of a finding is.
@@ -457,7 +495,7 @@ func way(t *explain.Transfer) string {
 
 // moved is how much a transfer moved, and how fast.
 func (v *View) moved(t *explain.Transfer) string {
-	if t.Connection == nil {
+	if t.Connection == nil || !t.Connection.Established() {
 		return ""
 	}
 	text := v.say("view.bytes", "n", humanize.Comma(t.Bytes))
