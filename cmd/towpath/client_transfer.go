@@ -16,10 +16,10 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
-	"towpath/internal/config"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
+	"towpath/internal/units"
 )
 
 // transferFlags are those of get and put.
@@ -78,7 +78,7 @@ func (v *transferFlags) check() error {
 	if strings.ContainsAny(text[len(text)-1:], "kKmMgG") {
 		text = strings.ToUpper(text) + "iB" // curl's letters are powers of 1024
 	}
-	r, err := config.ParseRate(text)
+	r, err := units.ParseRate(text)
 	if err != nil || r <= 0 {
 		return misuse("--limit-rate %q: want bytes per second, as 500K or 10MiB", v.limitRate)
 	}

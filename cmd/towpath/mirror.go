@@ -17,10 +17,10 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient/mirror"
-	"towpath/internal/config"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
+	"towpath/internal/units"
 )
 
 // mirrorFlags are those of mirror alone. Their letters are those of lftp.
@@ -173,7 +173,7 @@ func (v *mirrorFlags) read(now time.Time) (err error) {
 		if s.text == "" {
 			continue
 		}
-		n, err := config.ParseSize(s.text)
+		n, err := units.ParseSize(s.text)
 		if err != nil {
 			return misuse("--%s %w", s.flag, err)
 		}
@@ -197,7 +197,7 @@ func parseWhen(flag, s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	if d, err := config.ParseDuration(s); err == nil && d > 0 {
+	if d, err := units.ParseDuration(s); err == nil && d > 0 {
 		return now.Add(-time.Duration(d)), nil
 	}
 	if info, err := os.Stat(s); err == nil {

@@ -5,10 +5,11 @@ import (
 	"net/netip"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"towpath/internal/units"
 )
 
 // Rule allows or denies what it is about. A condition that is left out holds for
@@ -147,11 +148,14 @@ func (r *Rule) add(key, v string) error {
 		}
 		r.Paths = append(r.Paths, v)
 	case "size":
-		n, err := ParseSize(v)
+		n, err := units.ParseSize(v)
 		if err != nil {
 			return err
 		}
-		r.MaxSize = n
+		if n == 0 {
+			return fmt.Errorf("%s: want bytes greater than 0; what denies files, lets none pass", v)
+		}
+		r.MaxSize = int64(n)
 	default:
 		return fmt.Errorf("not known; write one of %s", strings.Join(ruleKeys, ", "))
 	}
@@ -209,7 +213,7 @@ func (r Rule) String() string {
 	}
 	put("path", r.Paths...)
 	if r.MaxSize > 0 {
-		put("size", FormatSize(r.MaxSize))
+		put("size", units.FormatSize(units.Size(r.MaxSize)))
 	}
 	return b.String()
 }
@@ -324,48 +328,6 @@ func loosely(pattern string, a action) bool {
 		}
 	}
 	return false
-}
-
-// ParseSize reads a number of bytes with an optional unit: 512KiB, 10MiB, 2GiB,
-// or 10MB (powers of 1000).
-func ParseSize(s string) (int64, error) {
-	number, factor := s, int64(1)
-	for _, u := range sizeUnits {
-		if cut, ok := strings.CutSuffix(s, u.name); ok {
-			number, factor = cut, u.factor
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n <= 0 || n > (1<<63-1)/factor {
-		return 0, fmt.Errorf("%q: not a size; write a number of bytes greater than 0, as 512KiB or 10MiB", s)
-	}
-	return n * factor, nil
-}
-
-// FormatSize is the inverse of [ParseSize].
-func FormatSize(n int64) string {
-	for _, u := range sizeUnits {
-		if strings.HasSuffix(u.name, "iB") && n%u.factor == 0 {
-			return strconv.FormatInt(n/u.factor, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// sizeUnits go from large to small.
-var sizeUnits = []struct {
-	name   string
-	factor int64
-}{
-	{"TiB", 1 << 40},
-	{"GiB", 1 << 30},
-	{"MiB", 1 << 20},
-	{"KiB", 1 << 10},
-	{"TB", 1e12},
-	{"GB", 1e9},
-	{"MB", 1e6},
-	{"kB", 1e3},
 }
 
 // resolve returns the path that name means in the directory dir ("" if that is not

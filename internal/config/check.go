@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"towpath/ftpserver"
+	"towpath/internal/units"
 )
 
 // Severity ranks findings.
@@ -191,7 +192,7 @@ func (c *Config) externalFindings() (found []Finding) {
 		switch {
 		case err == nil && a.IsLoopback() && !c.local():
 			add(Warning, text+": only clients on this host can connect to "+a.String(), "write the address from which the server is seen")
-		case err == nil && len(t.Clients) == 0 && !public(a) && c.reachable():
+		case err == nil && len(t.Clients) == 0 && !IsPublic(a) && c.reachable():
 			add(Warning, text+": "+a.String()+" is private, and clients from the Internet are told it too",
 				"write the public address, and this one for its own network only: 10.0.0.0/8="+a.String())
 		}
@@ -290,10 +291,10 @@ func (c *Config) limitFindings() (found []Finding) {
 		add(Warning, "limits.stall_timeout", "off: a transfer in which nothing moves stays for ever", "set it to 60s")
 	}
 	if l.MaxIdleTimeout != 0 && l.IdleTimeout > l.MaxIdleTimeout {
-		add(Warning, "limits.max_idle_timeout", fmt.Sprintf("%s is less than limits.idle_timeout, %s", FormatDuration(l.MaxIdleTimeout), FormatDuration(l.IdleTimeout)), "raise it")
+		add(Warning, "limits.max_idle_timeout", fmt.Sprintf("%s is less than limits.idle_timeout, %s", units.FormatDuration(l.MaxIdleTimeout), units.FormatDuration(l.IdleTimeout)), "raise it")
 	}
 	if l.MaxFailureDelay != 0 && l.FailureDelay > l.MaxFailureDelay {
-		add(Warning, "limits.max_failure_delay", fmt.Sprintf("%s is less than limits.failure_delay, %s", FormatDuration(l.MaxFailureDelay), FormatDuration(l.FailureDelay)), "raise it")
+		add(Warning, "limits.max_failure_delay", fmt.Sprintf("%s is less than limits.failure_delay, %s", units.FormatDuration(l.MaxFailureDelay), units.FormatDuration(l.FailureDelay)), "raise it")
 	}
 	if l.MaxPerAddress > l.MaxSessions {
 		add(Hint, "limits.max_per_address", fmt.Sprintf("%d is more than limits.max_sessions, %d", l.MaxPerAddress, l.MaxSessions), "lower it")
@@ -399,15 +400,15 @@ func (c *Config) reachable() bool {
 	return slices.ContainsFunc(append(slices.Clone(c.Listen), c.TLS.Implicit), func(l string) bool {
 		name, _, err := net.SplitHostPort(l)
 		a, notIP := netip.ParseAddr(name)
-		return err == nil && name != "localhost" && (notIP != nil || a.IsUnspecified() || public(a))
+		return err == nil && name != "localhost" && (notIP != nil || a.IsUnspecified() || IsPublic(a))
 	})
 }
 
 // shared is the address space of carrier-grade NAT (RFC 6598).
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// public reports whether the Internet can reach a.
-func public(a netip.Addr) bool {
+// IsPublic reports whether the Internet can reach a, if nothing stands between.
+func IsPublic(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"towpath/ftpserver"
 	"towpath/internal/charset"
+	"towpath/internal/units"
 )
 
 // Key is one setting: where it is kept, how it is called, what it means.
@@ -164,9 +165,9 @@ func number(at *int, least, most int) field {
 	return f
 }
 
-func clock(at *Duration) field { return one(at, ParseDuration, FormatDuration) }
+func clock(at *Duration) field { return one(at, units.ParseDuration, units.FormatDuration) }
 
-func rate(at *Rate) field { return one(at, ParseRate, FormatRate) }
+func rate(at *Rate) field { return one(at, units.ParseRate, units.FormatRate) }
 
 func file(at *string) field { return text(at, plain) }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"towpath/ftpserver"
 )
@@ -42,30 +41,30 @@ func (c *Config) ServerOptions() (ftpserver.Options, error) {
 		NoPassive:        !c.Passive.Enable,
 		PassivePorts:     c.Passive.Ports,
 		Told:             c.Passive.External,
-		AcceptTimeout:    c.Passive.AcceptTimeout.clock(),
+		AcceptTimeout:    clockOf(c.Passive.AcceptTimeout),
 		AllowForeignData: c.Passive.AllowForeignData,
 
 		NoActive:       !c.Active.Enable,
 		ActivePort:     uint16(c.Active.Port),
-		ConnectTimeout: c.Active.ConnectTimeout.clock(),
+		ConnectTimeout: clockOf(c.Active.ConnectTimeout),
 		AllowForeign:   c.Active.AllowForeign,
 		AllowLowPorts:  c.Active.AllowLowPorts,
 		FixPrivatePort: c.Active.FixPrivatePort,
 
 		MaxSessions:     l.MaxSessions,
 		MaxPerAddress:   l.MaxPerAddress,
-		LoginTimeout:    l.LoginTimeout.clock(),
-		IdleTimeout:     l.IdleTimeout.clock(),
-		MaxIdleTimeout:  l.MaxIdleTimeout.clock(),
-		StallTimeout:    l.StallTimeout.clock(),
+		LoginTimeout:    clockOf(l.LoginTimeout),
+		IdleTimeout:     clockOf(l.IdleTimeout),
+		MaxIdleTimeout:  clockOf(l.MaxIdleTimeout),
+		StallTimeout:    clockOf(l.StallTimeout),
 		MinRate:         int64(l.MinRate),
 		MaxFailures:     l.MaxFailures,
-		FailureDelay:    l.FailureDelay.clock(),
-		MaxFailureDelay: l.MaxFailureDelay.clock(),
+		FailureDelay:    clockOf(l.FailureDelay),
+		MaxFailureDelay: clockOf(l.MaxFailureDelay),
 		BanAfter:        orNever(l.BanAfter),
-		BanFor:          l.BanFor.clock(),
+		BanFor:          clockOf(l.BanFor),
 		CommandRate:     orNever(l.CommandRate),
-		KeepAlive:       l.KeepAlive.clock(),
+		KeepAlive:       clockOf(l.KeepAlive),
 
 		MaxMatches:    l.MaxMatches,
 		MaxInflate:    l.MaxInflate,
@@ -97,6 +96,3 @@ func (c *Config) banner() (string, error) {
 	}
 	return strings.TrimRight(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n"), nil
 }
-
-// Std gives d as a [time.Duration]; 0 is "off".
-func (d Duration) Std() time.Duration { return time.Duration(d) }

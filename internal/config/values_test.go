@@ -5,33 +5,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"towpath/ftpserver"
 )
-
-func TestDuration(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]time.Duration{
-		"30s": 30 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute, "off": 0, "0": 0, "0s": 0,
-		"7d": 7 * day, "250ms": 250 * time.Millisecond, "90s": 90 * time.Second,
-	} {
-		if d, err := ParseDuration(text); err != nil || d.Std() != want {
-			t.Errorf("%s: %v, %v; want %v", text, d.Std(), err, want)
-		}
-	}
-	for text, want := range map[string]string{
-		"30":            "write 30s for seconds or 30m for minutes",
-		"-5s":           "cannot be negative",
-		"":              "not a time",
-		"5 min":         "not a time",
-		"999999999999d": "not a time",
-	} {
-		if _, err := ParseDuration(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v; want %q", text, err, want)
-		}
-	}
-}
 
 func TestPorts(t *testing.T) {
 	t.Parallel()
@@ -51,22 +27,6 @@ func TestPorts(t *testing.T) {
 	} {
 		if _, err := ParsePorts(text); err == nil || err.Error() != want {
 			t.Errorf("%q: %v\nwant %s", text, err, want)
-		}
-	}
-}
-
-func TestSize(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]Size{
-		"0": 0, "1": 1, "10MiB": 10 << 20, "10mib": 10 << 20, "10MB": 10e6, "512 KiB": 512 << 10, "7B": 7, "8388607TiB": 8388607 << 40,
-	} {
-		if n, err := ParseSize(text); err != nil || n != want {
-			t.Errorf("%s: %d, %v; want %d", text, n, err, want)
-		}
-	}
-	for _, text := range []string{"", "-1", "MiB", "1.5MiB", "8388608TiB", "9223372036854775808", "1 PiB"} {
-		if n, err := ParseSize(text); err == nil {
-			t.Errorf("%q: %d; want an error", text, n)
 		}
 	}
 }
@@ -150,15 +110,7 @@ func roundTrip[T any](f *testing.F, parse func(string) (T, error), format func(T
 	})
 }
 
-func FuzzDuration(f *testing.F) {
-	roundTrip(f, ParseDuration, FormatDuration, "30s", "1h30m", "7d", "off", "1.5h", "1us")
-}
-
 func FuzzPorts(f *testing.F) { roundTrip(f, ParsePorts, FormatPorts, "50000-50100", "20", "any") }
-
-func FuzzSize(f *testing.F) { roundTrip(f, ParseSize, FormatSize, "10MiB", "3kB", "0", "1048577") }
-
-func FuzzRate(f *testing.F) { roundTrip(f, ParseRate, FormatRate, "10MiB/s", "off", "7") }
 
 func FuzzMode(f *testing.F) { roundTrip(f, ParseMode, FormatMode, "022", "0", "777") }
 
