@@ -12,6 +12,8 @@ import (
 
 	"towpath/firewall"
 	"towpath/gateway"
+	"towpath/internal/config"
+	"towpath/internal/units"
 )
 
 // gatewayFlags are those of towpath gateway.
@@ -31,8 +33,9 @@ type gatewayFlags struct {
 	explicit    bool
 	allow       []string
 	socks       string
+	socksUsers  []string
 	balance     string
-	health      time.Duration
+	health      units.Duration
 	healthUser  string
 
 	// Data.
@@ -63,7 +66,7 @@ type gatewayFlags struct {
 	record     string
 	transcript string
 	control    string
-	drain      time.Duration
+	drain      units.Duration
 	sandbox    bool
 	max        int
 	maxClient  int
@@ -72,8 +75,8 @@ type gatewayFlags struct {
 	readOnly   bool
 	rules      []string
 	logins     int
-	rate       int64
-	userRate   int64
+	rate       units.Rate
+	userRate   units.Rate
 }
 
 // logFlags say how the log is written.
@@ -136,8 +139,9 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&v.explicit, "explicit", false, "take clients that log in as user@host[:port]; needs --allow")
 	f.StringSliceVar(&v.allow, "allow", nil, "with --explicit and --socks: these `TARGETS` can be reached, networks or patterns of host names, each with :PORTS if not 21")
 	f.StringVar(&v.socks, "socks", "", "listen on this `ADDRESS` for SOCKS5; needs --allow")
+	f.StringArrayVar(&v.socksUsers, "socks-user", nil, "with --socks: let in whoever says this `NAME:PASSWORD`, and nobody else; may be repeated")
 	f.StringVar(&v.balance, "balance", "least", "which of several servers: `least|client|user|order`: that with the least sessions, always the same for a client's address or for a user, or the first that works")
-	f.DurationVar(&v.health, "health", 0, "look every `TIME` whether each server greets; 0 is never")
+	f.Var(span(&v.health), "health", "look every `TIME` whether each server greets")
 	f.StringVar(&v.healthUser, "health-user", "", "and log in there as `NAME:PASSWORD`")
 
 	f.StringVar(&v.serverMode, "server-mode", "same", "how data connections with servers are made: `same|passive|active`")
@@ -172,11 +176,12 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.IntVar(&v.maxUser, "max-per-user", 0, "and so many of one user")
 	f.IntVar(&v.maxServer, "max-per-server", 0, "and so many at one server")
 	f.IntVar(&v.logins, "logins-per-minute", 0, "and so many logins of one client address in a minute")
-	f.Int64Var(&v.rate, "rate", 0, "at most so many bytes a second for one session; 0 is no limit")
-	f.Int64Var(&v.userRate, "user-rate", 0, "and so many for all sessions of one user")
+	f.Var(pace(&v.rate), "rate", "at most this `RATE` for the data of one session, as 10MiB/s")
+	f.Var(pace(&v.userRate), "user-rate", "and this `RATE` for all sessions of one user")
 	f.StringArrayVar(&v.rules, "rule", nil, "a `RULE` of who may do what, as in \"deny user=anonymous do=write\"; the first that matches counts; may be repeated")
 	f.BoolVar(&v.readOnly, "read-only", false, "let nobody change files")
-	f.DurationVar(&v.drain, "drain-timeout", time.Minute, "how long sessions may go on after SIGTERM")
+	v.drain = units.Duration(time.Minute)
+	f.Var(span(&v.drain), "drain-timeout", "how much `TIME` sessions have after SIGTERM")
 	f.BoolVar(&v.sandbox, "sandbox", true, "hide all files from the process that it does not need (Linux 5.19)")
 }
 
@@ -219,6 +224,8 @@ func (v *gatewayFlags) check() error {
 		return errors.New("--to, --transparent and --explicit or --socks exclude each other: start one gateway for each")
 	case (v.explicit || v.socks != "") && len(v.allow) == 0:
 		return errors.New("--explicit and --socks need --allow: a gateway that goes wherever it is told to would be an open proxy")
+	case len(v.socksUsers) > 0 && v.socks == "":
+		return errors.New("--socks-user is for those who come by --socks")
 	case v.install && !v.transparent:
 		return errors.New("--install-rules redirects connections, which only --transparent takes")
 	case v.install && len(v.listen) == 0 && v.implicit != "":
@@ -263,6 +270,16 @@ func (v *gatewayFlags) check() error {
 	}
 	if _, err := gateway.ParseServerTLS(v.serverTLS); err != nil {
 		return fmt.Errorf("--server-tls %w", err)
+	}
+	for _, text := range v.socksUsers {
+		if _, err := config.ParseUser(text); err != nil {
+			return fmt.Errorf("--socks-user: %w", err)
+		}
+	}
+	if v.healthUser != "" {
+		if _, err := config.ParseUser(v.healthUser); err != nil {
+			return fmt.Errorf("--health-user: %w", err)
+		}
 	}
 	for _, p := range v.dialled {
 		if p < 1 || p > 65535 {

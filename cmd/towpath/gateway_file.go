@@ -40,11 +40,14 @@ func readFlagFile(name string, f *pflag.FlagSet) error {
 			continue
 		}
 		if err := setFlag(flag, keys[key]); err != nil {
-			errs = append(errs, config.Locate(name, text, key, key == "health-user", err))
+			errs = append(errs, config.Locate(name, text, key, gatewaySecrets[key], err))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// gatewaySecrets are the keys whose values are passwords.
+var gatewaySecrets = map[string]bool{"health-user": true, "socks-user": true}
 
 // setFlag gives a flag a value of TOML.
 func setFlag(flag *pflag.Flag, value any) error {

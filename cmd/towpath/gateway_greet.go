@@ -31,6 +31,9 @@ func (g *gatewayService) greet(out io.Writer, v *gatewayFlags) {
 		if l.implicit {
 			use = "control connections, TLS from the first byte"
 		}
+		if l.socks {
+			use = "SOCKS5, and control connections in it"
+		}
 		fmt.Fprintf(&b, "  tcp %-12s %s\n", port, use)
 	}
 	fmt.Fprintf(&b, "  tcp %-12s data connections, of clients and of servers\n", v.portRange())
@@ -94,6 +97,8 @@ func (v *gatewayFlags) example(listeners []listener) string {
 	switch {
 	case v.explicit && v.socks == "": // %40 is @, which ends a user in a URL
 		return fmt.Sprintf("  curl ftp://NAME%%40%s@%s/\n", v.target(), at)
+	case len(v.socksUsers) > 0:
+		return fmt.Sprintf("  curl -x socks5h://USER:PASSWORD@%s ftp://NAME@%s/\n", at, v.target())
 	case v.socks != "":
 		return fmt.Sprintf("  curl -x socks5h://%s ftp://NAME@%s/\n", at, v.target())
 	}

@@ -86,7 +86,7 @@ func (v *gatewayFlags) targets() (policy.Targets, error) {
 
 // servers are those of --to.
 func (v *gatewayFlags) servers(common gateway.Server) (backends.Options, error) {
-	o := backends.Options{Health: backends.Health{Interval: v.health}}
+	o := backends.Options{Health: backends.Health{Interval: v.health.Std()}}
 	var err error
 	if o.Balance, err = backends.ParseBalance(v.balance); err != nil {
 		return o, fmt.Errorf("--balance %w", err)
@@ -105,8 +105,8 @@ func (v *gatewayFlags) servers(common gateway.Server) (backends.Options, error) 
 	return o, nil
 }
 
-// police gives the options what clients may do, and how much of it.
-func (g *gatewayService) police(v *gatewayFlags, o *gateway.Options) error {
+// policy are the rules.
+func (v *gatewayFlags) policy() (*policy.Policy, error) {
 	p := &policy.Policy{}
 	texts := v.rules
 	if v.readOnly {
@@ -115,16 +115,25 @@ func (g *gatewayService) police(v *gatewayFlags, o *gateway.Options) error {
 	for _, text := range texts {
 		r, err := policy.ParseRule(text)
 		if err != nil {
-			return fmt.Errorf("--rule %w", err)
+			return nil, fmt.Errorf("--rule %w", err)
 		}
 		p.Rules = append(p.Rules, r)
+	}
+	return p, nil
+}
+
+// police gives the options what clients may do, and how much of it.
+func (g *gatewayService) police(v *gatewayFlags, o *gateway.Options) error {
+	p, err := v.policy()
+	if err != nil {
+		return err
 	}
 	if p.Sighted() && must(gateway.ParseClientTLS(v.tls)) == gateway.PassTLS {
 		return errors.New("rules about users, commands, paths or sizes cannot be held under TLS that is passed through; say --tls refuse, or --tls terminate with a certificate")
 	}
 	g.guard.Set(p, policy.Limits{
 		Sessions: v.max, PerClient: v.maxClient, PerUser: v.maxUser,
-		LoginsPerMinute: v.logins, Rate: v.rate, UserRate: v.userRate,
+		LoginsPerMinute: v.logins, Rate: int64(v.rate), UserRate: int64(v.userRate),
 	})
 	o.Admit, o.Route = g.guard.Admit, g.guard.Router(o.Route)
 	if len(p.Rules) > 0 || v.logins > 0 || v.maxUser > 0 {

@@ -281,7 +281,13 @@ func (g *gatewayService) listen(v *gatewayFlags) error {
 				return
 			}
 		}
-		g.listeners = append(g.listeners, listener{g.door(v, l, socks), implicit})
+		if socks {
+			if err := v.guarded(l.Addr()); err != nil {
+				errs = append(errs, err, l.Close())
+				return
+			}
+		}
+		g.listeners = append(g.listeners, listener{g.door(v, l, socks), implicit, socks})
 	}
 	for _, s := range sockets {
 		name := strings.ToLower(s.Name)
@@ -348,6 +354,9 @@ func (g *gatewayService) door(v *gatewayFlags, l net.Listener, socks bool) net.L
 			ports = must(firewall.ParsePorts(v.ports))
 		}
 		g.socks = &doors.SOCKS{Log: g.log, Data: func(p uint16) bool { return ports.Low <= p && p <= ports.High }}
+		if len(v.socksUsers) > 0 {
+			g.socks.Login = g.socksLogin
+		}
 		l = g.socks.Listen(l)
 	}
 	return l
@@ -373,7 +382,7 @@ func (g *gatewayService) run() <-chan error {
 // drain ends the gateway as SIGTERM asks for.
 func (g *gatewayService) drain() {
 	g.draining.Store(true)
-	within := g.flags.Load().drain
+	within := g.flags.Load().drain.Std()
 	g.log.Info("shutting down", "within", within)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()

@@ -231,7 +231,7 @@ func (s *gatewayStatus) write(w io.Writer) error {
 		state = "draining"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, process %d, %s for %s.\n", upperFirst(s.Purpose), s.Process, state, span(s.Now.Sub(s.Began)))
+	fmt.Fprintf(&b, "%s, process %d, %s for %s.\n", upperFirst(s.Purpose), s.Process, state, ago(s.Now.Sub(s.Began)))
 	fmt.Fprintf(&b, "Clear data goes through %s.\n", s.Data)
 	for _, n := range s.Notes {
 		b.WriteString("  " + n + "\n")
@@ -248,7 +248,7 @@ func (s *gatewayStatus) write(w io.Writer) error {
 		fmt.Fprintln(t, "SESSION\tCLIENT\tUSER\tSERVER\tFOR\tTO SERVER\tTO CLIENT\tNOW")
 		for _, r := range s.Records {
 			fmt.Fprintf(t, "%d\t%v\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Session, r.Client, dash(r.User), dash(r.Server),
-				span(s.Now.Sub(r.Began)), moved(r, r.Up), moved(r, r.Down), doing(r))
+				ago(s.Now.Sub(r.Began)), moved(r, r.Up), moved(r, r.Down), doing(r))
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -273,7 +273,7 @@ func (s *gatewayStatus) writeServers(w io.Writer, now time.Time) error {
 	for _, x := range s.Servers {
 		looked := "-"
 		if !x.Checked.IsZero() {
-			looked = span(now.Sub(x.Checked)) + " ago"
+			looked = ago(now.Sub(x.Checked)) + " ago"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", dash(x.Name), x.Addr, x.State, x.Sessions, x.Total, x.Failures, looked, dash(x.Error))
 	}
@@ -317,8 +317,8 @@ func dash(s string) string {
 // amount is a number of bytes.
 func amount(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// span is a duration as one reads it.
-func span(d time.Duration) string {
+// ago is a duration as one reads it.
+func ago(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
 		return d.Round(time.Second).String()

@@ -51,6 +51,7 @@ type setup struct {
 type listener struct {
 	net.Listener
 	implicit bool
+	socks    bool // of a gateway: SOCKS comes first
 }
 
 // newService builds all that can be built before ports are bound.
@@ -265,7 +266,7 @@ func (svc *service) listen() error {
 	now := svc.now.Load()
 	for _, s := range sockets {
 		implicit := isImplicit(strings.ToLower(s.Name))
-		svc.listeners = append(svc.listeners, listener{s.Listener, implicit})
+		svc.listeners = append(svc.listeners, listener{Listener: s.Listener, implicit: implicit})
 		if implicit && now.options.TLS == nil {
 			return fmt.Errorf("socket %q of the service manager wants TLS, and there is no certificate; set tls.cert and tls.key, or tls.self_signed = true", s.Name)
 		}
@@ -286,7 +287,7 @@ func (svc *service) listen() error {
 func (svc *service) bind(addr string, implicit bool) error {
 	l, err := bindControl(addr)
 	if err == nil {
-		svc.listeners = append(svc.listeners, listener{l, implicit})
+		svc.listeners = append(svc.listeners, listener{Listener: l, implicit: implicit})
 	}
 	return err
 }

@@ -195,6 +195,14 @@ func (p *Policy) announced(s Session, c ftp.Command, d Decision) Decision {
 	return d
 }
 
+// Closed tells whether nobody passes whom no rule allows: by Deny, or since a rule
+// denies all, whatever stands behind it.
+func (p *Policy) Closed() bool {
+	return p.Deny || slices.ContainsFunc(p.Rules, func(r Rule) bool {
+		return !r.Allow && !r.partial() && !r.later() && len(r.From) == 0 && len(r.To) == 0
+	})
+}
+
 // name is how the server of s is called to its client.
 func (s Session) name() string {
 	switch {
