@@ -248,6 +248,9 @@ func (p *passage) listenClient() error {
 	}
 	p.forClient = l
 	p.told = netip.AddrPortFrom(s.named(), l.Port())
+	if p.wish.verb == "PASV" && p.told.Addr().Is6() { // as a load balancer says
+		return errors.New("PASV can tell IPv4 addresses only, and you reach this gateway by IPv6; use EPSV")
+	}
 	if s.redirected() {
 		err := p.pinhole(s.set.Redirect, firewall.Pinhole{
 			From: s.client.peer.Addr(), To: netip.AddrPortFrom(host, l.Port()), Via: netip.AddrPortFrom(s.visitor.Original.Addr(), l.Port()),
@@ -284,7 +287,7 @@ func (s *session) known() netip.Addr {
 // named is the address that the client is told.
 func (s *session) named() netip.Addr {
 	if s.set.External != nil {
-		if a := s.set.External(s.visitor); a.IsValid() && a.Is4() == s.client.local.Addr().Is4() {
+		if a := s.set.External(s.visitor); a.IsValid() && a.Is4() == s.visitor.Client.Addr().Is4() {
 			return a
 		}
 	}
@@ -531,10 +534,14 @@ func (s *session) fromServer(_ context.Context, c *net.TCPConn) bool {
 	return true
 }
 
-// dial connects from the address that the control connection has.
+// dial connects from the address that the control connection has. If that came by
+// way of a load balancer, it may be one of another family.
 func (p *passage) dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.s.set.DataTimeout)
 	defer cancel()
+	if from.Is4() != to.Addr().Is4() {
+		from = netip.Addr{}
+	}
 	return dialFrom(ctx, from, to.String())
 }
 

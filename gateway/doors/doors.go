@@ -154,18 +154,21 @@ func (b *lobby) enter(c *Conn) bool {
 	return true
 }
 
+// leave counts c no more: whoever takes it may close the door behind it.
+func (b *lobby) leave(c *Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.waiting, c)
+}
+
 func (b *lobby) receive(c *Conn) {
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.waiting, c)
-	}()
 	from := c.RemoteAddr().String()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		_ = c.Close() // it has gone already
-		return
+	err := c.SetDeadline(time.Now().Add(patience))
+	var got *Conn
+	if err == nil {
+		got, err = b.talk(c)
 	}
-	got, err := b.talk(c)
+	b.leave(c)
 	if err == nil && got != nil {
 		err = got.SetDeadline(time.Time{})
 	}

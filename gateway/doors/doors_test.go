@@ -191,6 +191,26 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// Who has come in stays when the door is closed behind him.
+func TestClosedBehind(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		l := Balanced(listen(t), everybody, nil)
+		out := dial(t, l)
+		send(t, out, []byte("PROXY UNKNOWN\r\n"))
+		in, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, in, []byte("220 Ahoy.\r\n"))
+		hear(t, out, "220 Ahoy.\r\n")
+		_ = in.Close() // all was read
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []bool{true, false} {
