@@ -12,6 +12,7 @@ import (
 func (t *talk) found(d *deal, transfer int, name string, how Severity, packets []int, args ...any) {
 	id, _, _ := strings.Cut(name, ".")
 	packets = slices.DeleteFunc(slices.Clone(packets), func(n int) bool { return n == 0 }) // not captured
+	packets = slices.Compact(packets)
 	if packets == nil {
 		packets = []int{}
 	}

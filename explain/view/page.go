@@ -88,7 +88,7 @@ func (v *View) WriteHTML(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	err := page.Execute(out, map[string]any{
 		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": reasons, "Captures": strings.TrimSpace(captures.String()),
-		"Many": len(v.Told()) > 1, "Sessions": iter.Seq[pageSession](sections), "Rows": iter.Seq[pageRow](rows), "More": more,
+		"Many": len(v.Told()) > 1, "Why": slices.ContainsFunc(listed, erred), "Sessions": iter.Seq[pageSession](sections), "Rows": iter.Seq[pageRow](rows), "More": more,
 		"Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers,
 	})
 	return errors.Join(err, out.Flush())
@@ -175,7 +175,7 @@ func (v *View) axis(s *explain.Session) template.HTML {
 		if i == 4 {
 			anchor = "end"
 		}
-		fmt.Fprintf(&b, `<path class="life" d="M%d 0V%d"/><text class="mark" x="%d" y="%d" text-anchor="%s">%s s</text>`+"\n", x(at), height-22, x(at), height-6, anchor, seconds(at, from))
+		fmt.Fprintf(&b, `<path class="life" d="M%d 0V%d"/><text class="mark" x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", x(at), height-22, x(at), height-6, anchor, since(at.Sub(from), to.Sub(from)))
 	}
 	for i, t := range transfers {
 		y := barHeight*i + 6
@@ -207,6 +207,14 @@ func (v *View) axis(s *explain.Session) template.HTML {
 	return template.HTML(b.String()) // ours, its words escaped
 }
 
+// since is a time on an axis of that length.
+func since(d, length time.Duration) string {
+	if length < 100*time.Millisecond {
+		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.3f s", d.Seconds())
+}
+
 // connected says from when to when a connection was seen.
 func connected(c *explain.Connection) (first, last time.Time) {
 	marks := append(slices.Clone(c.SYN), c.SYNACK, c.ACK, c.First, c.Last)
@@ -234,25 +242,28 @@ var page = template.Must(template.New("explain").Parse(`<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{{call .Say "view.title"}}</title>
 <style>
-body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1f2933; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e7eb; vertical-align: top; overflow-wrap: anywhere; }
-table.steps { font-size: .9rem; } td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-.worked { color: #1b6e3c; } .failed { color: #b3261e; font-weight: 600; } .unknown, .not-captured { color: #8a5a00; }
-.verdict { font-weight: 600; font-size: 1.1rem; } .quiet { color: #5b6770; white-space: pre-line; } code { font-size: .9rem; }
-section { border-top: 2px solid #cbd2d9; margin-top: 2rem; } h2 { font-size: 1.15rem; margin-bottom: 0; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-.finding { border-left: 4px solid #cbd2d9; padding: .1rem 0 .1rem .8rem; margin: .6rem 0; } .finding.error { border-color: #b3261e; } .finding.warning { border-color: #d08700; }
-.finding p { margin: .1rem 0; } figure { margin: .5rem 0; overflow-x: auto; }
-svg .bar { fill: #9aa5b1; } svg .bar.worked { fill: #2f8f57; } svg .bar.failed { fill: #b3261e; } svg path.wait { stroke: #9aa5b1; stroke-width: 2; } svg path.wait.failed { stroke: #b3261e; }
+:root { color-scheme: light dark; --ink: #1f2933; --paper: #fff; --quiet: #5b6770; --line: #cbd2d9; --wire: #7b8794; --data: #1b4f9c; --good: #1b6e3c; --bad: #b3261e; --odd: #8a5a00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #dde3ea; --paper: #16191d; --quiet: #9aa5b1; --line: #3b4754; --wire: #8a96a3; --data: #7fb0ff; --good: #6cc48c; --bad: #ff8a80; --odd: #e0b050; } }
+@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --quiet: #444; --line: #bbb; --wire: #555; --data: #1b4f9c; --good: #1b6e3c; --bad: #b3261e; --odd: #8a5a00; } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } body { font-size: 12px; margin: 0; max-width: none; } svg.axis { width: 100%; height: auto; } }
+body { font: 16px/1.5 ui-sans-serif, system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: var(--paper); max-width: 80rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; } a { color: var(--data); }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
+table.steps { font-size: .9rem; } td.number, th.number { text-align: right; } td.number, td.address { white-space: nowrap; font-variant-numeric: tabular-nums; overflow-wrap: normal; } th { overflow-wrap: normal; }
+.worked { color: var(--good); } .failed { color: var(--bad); font-weight: 600; } .unknown, .not-captured { color: var(--odd); }
+.verdict { font-weight: 600; font-size: 1.1rem; } .quiet { color: var(--quiet); white-space: pre-line; } code { font-size: .9rem; }
+section { border-top: 2px solid var(--line); margin-top: 2rem; } h2 { font-size: 1.15rem; margin-bottom: 0; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+.finding { border-left: 4px solid var(--line); padding: .1rem 0 .1rem .8rem; margin: .6rem 0; } .finding.error { border-color: var(--bad); } .finding.warning { border-color: var(--odd); }
+.finding p { margin: .1rem 0; } figure { margin: .5rem 0; } figure, .wide { overflow-x: auto; } td.name { overflow-wrap: anywhere; min-width: 8rem; }
+svg .bar { fill: var(--wire); } svg .bar.worked { fill: var(--good); } svg .bar.failed { fill: var(--bad); } svg path.wait { stroke: var(--wire); stroke-width: 2; } svg path.wait.failed { stroke: var(--bad); }
 summary { cursor: pointer; margin: .6rem 0; }
 {{.Style}}</style>
 {{.Markers}}<h1>{{call .Say "view.title"}}</h1>
 <p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
 {{range .Reasons}}<div class="finding {{.Severity}}"><p><strong>{{.Text}}</strong></p>{{with .Advice}}<p>→ {{.}}</p>{{end}}</div>
 {{end}}<p class="quiet">{{.Captures}}</p>
-{{if .Many}}<table>
-<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#<th>{{call .Say "view.head.cause"}}<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}
-{{range .Rows}}<tr><td class="{{.Class}}">{{.Verdict}}<td class="number">{{if .Drawn}}<a href="#session{{index .Cells 0}}">{{index .Cells 0}}</a>{{else}}{{index .Cells 0}}{{end}}<td>{{index .Cells 1}}<td>{{index .Cells 2}}<td>{{index .Cells 3}}<td>{{index .Cells 4}}<td class="number">{{index .Cells 5}}
-{{end}}</table>
+{{if .Many}}<div class="wide"><table>
+<tr><th>{{call .Say "view.head.verdict"}}<th class="number">#{{if .Why}}<th>{{call .Say "view.head.cause"}}{{end}}<th>{{call .Say "view.head.user"}}<th>{{call .Say "view.head.client"}}<th>{{call .Say "view.head.server"}}<th class="number">{{call .Say "view.head.transfers"}}
+{{range .Rows}}<tr><td class="{{.Class}}">{{.Verdict}}<td class="number">{{if .Drawn}}<a href="#session{{index .Cells 0}}">{{index .Cells 0}}</a>{{else}}{{index .Cells 0}}{{end}}{{if $.Why}}<td>{{index .Cells 1}}{{end}}<td>{{index .Cells 2}}<td class="address">{{index .Cells 3}}<td class="address">{{index .Cells 4}}<td class="number">{{index .Cells 5}}
+{{end}}</table></div>
 {{with .More}}<p class="quiet">{{.}}</p>
 {{end}}{{end}}{{range .Sessions}}<section id="session{{.ID}}">
 <h2>{{.Title}}</h2>
@@ -260,8 +271,8 @@ summary { cursor: pointer; margin: .6rem 0; }
 {{with .Findings}}<h3>{{call $.Say "view.findings"}}</h3>
 {{range .}}<div class="finding {{.Severity}}"><p><code>{{.ID}}</code> {{.Text}} <span class="quiet">{{.Where}}</span></p>{{with .Advice}}<p>→ {{.}}</p>{{end}}</div>
 {{end}}{{end}}{{with .Transfers}}<h3>{{call $.Say "view.transfers"}}</h3>
-<table>{{range .}}<tr><td class="{{.Class}}" title="{{.Verdict}}">{{.Mark}}<td>{{.What}}<td>{{.How}}<td>{{.Way}}<td>{{.Moved}}<td>{{.Reply}}
-{{end}}</table>
+<div class="wide"><table>{{range .}}<tr><td class="{{.Class}}" title="{{.Verdict}}">{{.Mark}}<td class="name">{{.What}}<td>{{.How}}<td>{{.Way}}<td>{{.Moved}}<td class="name">{{.Reply}}
+{{end}}</table></div>
 {{end}}{{with .Axis}}<h3>{{call $.Say "view.axis"}}</h3>
 <figure>{{.}}</figure>
 {{end}}<h3>{{call $.Say "view.ladder"}}</h3>

@@ -483,7 +483,7 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	v := tales(t, words.English)
 	for name, want := range map[string][]string{
-		"worked":  {"日本.txt", "49397", "class=\"bar worked\"", "&lt;script&gt;"},
+		"worked":  {"prefers-color-scheme: dark", "@media print", "日本.txt", "49397", "class=\"bar worked\"", "&lt;script&gt;"},
 		"blocked": {"10.0.0.5", "class=\"wait failed\"", "url(#bad)"},
 		"nat":     {"NAT inside", "NAT outside", "203,0,113,9"},
 	} {

@@ -11,22 +11,24 @@ import (
 )
 
 // Style is what a page needs in its style sheet, and Markers once in its body,
-// to show ladders.
+// to show ladders. A page with other colours says so in the variables --ink,
+// --paper, --quiet, --line, --wire, --data and --bad.
 const (
 	Style template.CSS = `
-svg.ladder text { font: 12px ui-sans-serif, system-ui, "DejaVu Sans", sans-serif; fill: #3b4754; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
-svg.ladder .title { font-weight: 600; } svg.ladder .mark, svg.ladder .under { fill: #5b6770; }
-svg.ladder .bad-text { fill: #b3261e; } svg.ladder .data-text { fill: #1b4f9c; } svg.ladder .note-text { font-style: italic; }
-svg.ladder path { fill: none; } svg.ladder .life { stroke: #cbd2d9; stroke-dasharray: 3 4; }
-path.control { stroke: #7b8794; stroke-width: 1.5; } path.data { stroke: #1b4f9c; stroke-width: 2; } path.bad { stroke: #b3261e; stroke-width: 2; }
+svg.ladder text { font: 12px ui-sans-serif, system-ui, "DejaVu Sans", sans-serif; fill: var(--ink, #3b4754); paint-order: stroke; stroke: var(--paper, #fff); stroke-width: 3px; }
+svg.ladder .title { font-weight: 600; } svg.ladder .mark, svg.ladder .under { fill: var(--quiet, #5b6770); }
+svg.ladder .bad-text { fill: var(--bad, #b3261e); } svg.ladder .data-text { fill: var(--data, #1b4f9c); } svg.ladder .note-text { font-style: italic; }
+svg.ladder path { fill: none; } svg.ladder .life { stroke: var(--line, #cbd2d9); stroke-dasharray: 3 4; }
+path.control { stroke: var(--wire, #7b8794); stroke-width: 1.5; } path.data { stroke: var(--data, #1b4f9c); stroke-width: 2; } path.bad { stroke: var(--bad, #b3261e); stroke-width: 2; }
 path.inner { stroke-dasharray: 2 4; }
 .ladder-scroll { overflow: auto; max-height: 85vh; margin: .5rem 0; }
-.ladder-scroll svg { display: block; } .ladder-head { position: sticky; top: 0; background: #fff; z-index: 1; width: max-content; border-bottom: 1px solid #e4e7eb; }
+.ladder-scroll svg { display: block; } .ladder-head { position: sticky; top: 0; background: var(--paper, #fff); z-index: 1; width: max-content; border-bottom: 1px solid var(--line, #e4e7eb); }
+@media print { .ladder-scroll { overflow: visible; max-height: none; } .ladder-scroll svg, .ladder-head { width: 100%; height: auto; } }
 `
 	Markers template.HTML = `<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>
-<marker id="control" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#7b8794"/></marker>
-<marker id="data" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#1b4f9c"/></marker>
-<marker id="bad" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:#b3261e"/></marker>
+<marker id="control" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:var(--wire,#7b8794)"/></marker>
+<marker id="data" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:var(--data,#1b4f9c)"/></marker>
+<marker id="bad" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" style="fill:var(--bad,#b3261e)"/></marker>
 </defs></svg>
 `
 )
