@@ -197,12 +197,18 @@ func (t *talk) judge(d *deal, i int) {
 		}
 		x.Verdict = Failed
 		t.failure(d, i)
-	case established && x.Complete && x.Verb != "" && t.silent(d):
+	case established && x.Complete && x.Bytes == 0 && d.strange(t): // Pure-FTPd hangs up on him, and goes on waiting
+		x.Verdict = Failed
+		t.found(d, i, "stranger", Error, t.packets(d), "peer", x.From.Addr(), "want", d.expect.From)
+	case established && x.Complete && x.Verb != "" && (x.Bytes > 0 || t.begun(x)) && t.silent(d):
 		x.Verdict = Failed
 		t.found(d, i, "forgotten", Error, t.packets(d), "bytes", x.Bytes)
 	case x.Verb != "" && t.gaveUp() && t.Secured.Packet == 0 && !established && x.Code == 0 && x.AnnouncedBy != "":
 		x.Verdict = Failed
 		t.failure(d, i)
+	case l == nil && x.Verb == "" && t.shied(x): // tnftp goes no further
+		x.Verdict = Failed
+		t.unseen(d, i, true, t.packets(d))
 	case l == nil && x.Verb == "":
 		x.Verdict = Unknown
 		t.found(d, i, "no-connection", Warning, t.packets(d), "opener", who(x.Opener), "to", x.Announced)
@@ -215,6 +221,13 @@ func (t *talk) judge(d *deal, i int) {
 func (c *Connection) isReset() bool {
 	_, is := c.Reset()
 	return is
+}
+
+// shied says that a client took its leave from a 227 that names another host
+// than the one that it speaks with.
+func (t *talk) shied(x *Transfer) bool {
+	return x.Opener == "client" && x.Announced.IsValid() && x.Announced.Addr() != t.Server.Addr() &&
+		x.AnnouncedAt >= 0 && x.AnnouncedAt == len(t.Commands)-2 && t.left()
 }
 
 // silent says that the control connection is dead at the end of a transfer: the
@@ -371,10 +384,15 @@ func (t *talk) misnamed() bool {
 	return slices.ContainsFunc(t.odd, func(o oddity) bool { return o.name == "foreign" && slices.Contains(o.args, any("227")) })
 }
 
+// begun says that the server announced that it begins.
+func (t *talk) begun(x *Transfer) bool {
+	return x.CommandAt >= 0 && t.Commands[x.CommandAt].Begun != nil
+}
+
 // neverBegun says that the server refused a transfer outright, and not since its
 // connection broke: what became of that afterwards says nothing.
 func (t *talk) neverBegun(x *Transfer) bool {
-	return x.CommandAt >= 0 && t.Commands[x.CommandAt].Begun == nil && x.Bytes == 0 && x.Code != 425 && x.Code != 426
+	return x.CommandAt >= 0 && !t.begun(x) && x.Bytes == 0 && x.Code != 425 && x.Code != 426
 }
 
 // strange says that the connection was made by another host than the session.

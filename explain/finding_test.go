@@ -38,6 +38,11 @@ func TestFindings(t *testing.T) {
 			C: PASV
 			S: 227 Entering Passive Mode (10,0,0,2,195,80).
 			D: client 10.0.0.2:50000 unanswered`, "inside-address", "failed", "227 names 10.0.0.2"},
+		"inside address that tnftp does not try": {`
+			C: PASV
+			S: 227 Entering Passive Mode (10,0,0,2,195,80).
+			C: QUIT
+			S: 221 Goodbye.`, "inside-address", "failed", "227 names 10.0.0.2"},
 		"inside address in PORT": {`
 			C: PORT 10,0,0,7,195,80
 			S: 200 ok

@@ -59,7 +59,10 @@ func (t *talk) print() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	n := 0
-	for _, c := range t.Commands {
+	for i, c := range t.Commands {
+		if i > 0 && c.Verb == "" {
+			continue // a farewell that nobody asked for may get lost: the helper of Linux eats the "227 Logout." of Pure-FTPd
+		}
 		if n++; n > 8 {
 			break
 		}
@@ -292,7 +295,14 @@ func weight(cause string) int {
 
 // compare lets each side of a NAT know what the other saw.
 func (n *Teller) compare(near, far *talk) {
+	alone := map[int]bool{} // transfers of which the server's side shows the announcement only
+	if len(near.announcements()) == len(far.announcements()) {
+		for i := range near.shown {
+			alone[i] = true
+		}
+	}
 	for _, m := range near.match(far) {
+		delete(alone, m[0])
 		d, other := near.shown[m[0]], far.shown[m[1]]
 		if d.transfer.Opener == "server" {
 			n.learn(far, m[1], near)
@@ -311,7 +321,7 @@ func (n *Teller) compare(near, far *talk) {
 		}
 	}
 	for i, d := range near.shown {
-		if d.transfer.AnnouncedAt < 0 && d.transfer.Opener == "client" {
+		if (d.transfer.AnnouncedAt < 0 || alone[i]) && d.transfer.Opener == "client" {
 			n.learn(near, i, far)
 		}
 	}

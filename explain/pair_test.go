@@ -73,6 +73,9 @@ func TestOtherSide(t *testing.T) {
 		"refused at the server": {
 			passive + "D: client 198.51.100.2:50000 refused", passive + "D: client 198.51.100.2:50000 refused", "198.51.100.2:21", "closed-port",
 		},
+		"a farewell that the helper eats": {
+			passive + "D: client 198.51.100.2:50000 unanswered", strings.ReplaceAll(passive, "198,51,100", "10,0,0") + "S: 227 Logout.", "10.0.0.2:21", "not-forwarded",
+		},
 		"not forwarded": {
 			passive + "D: client 198.51.100.2:50000 unanswered", strings.ReplaceAll(passive, "198,51,100", "10,0,0"), "10.0.0.2:21", "not-forwarded",
 		},
@@ -91,6 +94,37 @@ func TestOtherSide(t *testing.T) {
 				t.Errorf("the story says %s, want %s", s.Cause(), c.cause)
 			}
 		})
+	}
+}
+
+// What came of an announcement is judged by both sides, even if a second one
+// has taken its place and worked: as curl does it.
+func TestInItsPlace(t *testing.T) {
+	t.Parallel()
+	const again = `
+		C: PASV
+		S: 227 Entering Passive Mode (198,51,100,2,195,81).
+		D: client 198.51.100.2:50001 server 10
+		C: RETR a.bin
+		S: 226 done`
+	near := side(t, 0, clientAt, serverAt, 0, login+"C: EPSV\nS: 229 ok (|||50000|)\nD: client 198.51.100.2:50000 refused"+again)
+	far := side(t, 0, clientAt, "10.0.0.2:21", 0, login+"C: EPSV\nS: 229 ok (|||50000|)"+strings.ReplaceAll(strings.ReplaceAll(again, "198.51.100", "10.0.0"), "198,51,100", "10,0,0"))
+	s := told(t, Options{}, near, far)
+	if got := s.Sessions[0].Transfers; len(got) != 2 || got[0].Cause != "not-forwarded" || got[1].Verdict != Worked {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A server that hangs up on a stranger, and waits on for its client, says nothing
+// of it; its side shows who came.
+func TestStrangerHungUpOn(t *testing.T) {
+	t.Parallel()
+	const passive = login + "C: EPSV\nS: 229 ok (|||50000|)\nC: RETR a.bin\nD: client 198.51.100.2:50000 server 0"
+	near := side(t, 0, "10.0.0.7:40000", serverAt, 0, passive)
+	far := side(t, 0, "203.0.113.1:40000", serverAt, 0, strings.ReplaceAll(passive, "D: client", "D: 203.0.113.9"))
+	s := told(t, Options{}, near, far)
+	if s.Cause() != "stranger" {
+		t.Errorf("got %q of %+v", s.Cause(), s.Sessions[0].Findings)
 	}
 }
 

@@ -141,7 +141,7 @@ const (
 
 // talk plays a dialogue of "C: " and "S: " lines on the control connection. A
 // line "D: " is a data connection, as "D: client 198.51.100.2:50000 server 1000":
-// who opens it, to where, who sends, and how many bytes. In place of the last
+// who opens it (or the address of a stranger), to where, who sends, and how many bytes. In place of the last
 // two may stand how it fails: unanswered, refused, reset, or left by the one who
 // opened it. A line "L: " is one of the server that is sent twice and gets lost.
 func (w *wire) talk(t *testing.T, dialogue string) {
@@ -174,7 +174,10 @@ func (w *wire) carry(t *testing.T, text string) {
 		t.Fatalf("%q: want opener, address and what happens", text)
 	}
 	from := netip.AddrPortFrom(w.ends[0].Addr(), 41000+uint16(len(w.packets)))
-	if f[0] == "server" {
+	switch stranger, err := netip.ParseAddr(f[0]); {
+	case err == nil:
+		from = netip.AddrPortFrom(stranger, from.Port())
+	case f[0] == "server":
 		from = netip.AddrPortFrom(w.ends[1].Addr(), 20)
 	}
 	d := w.dial(from.String(), f[1])
