@@ -50,6 +50,9 @@ type Result struct {
 	// Disagreement is empty if the two say the same: whether it works, and if
 	// not, what the client sees and at which machine it fails.
 	Disagreement string `json:"disagreement,omitempty"`
+	// Unexplained is empty if the recordings tell the cause that was predicted,
+	// or of none where it works.
+	Unexplained string `json:"unexplained,omitempty"`
 	// Skipped says why nothing was run; empty if it was.
 	Skipped string `json:"skipped,omitempty"`
 
@@ -83,6 +86,9 @@ type Observation struct {
 	// Captures is the directory of the recordings, one file for each machine,
 	// if they are kept.
 	Captures string `json:"captures,omitempty"`
+	// Explained is the cause of failure that the recordings tell; empty if they
+	// tell of none.
+	Explained doctor.Cause `json:"explained,omitempty"`
 	// Dialogue is what the client sent and heard, as "C: " and "S: " lines.
 	Dialogue []string `json:"dialogue,omitempty"`
 	// Said is the client's own account of a failure.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"towpath/doctor"
+	"towpath/explain"
 	"towpath/topology"
 )
 
@@ -221,6 +223,32 @@ func (o *Observation) disagreement(v doctor.Verdict, loosely bool) string {
 		return fmt.Sprintf("predicted: %s, observed: %s", said(false, v.Seen, v.Hop), said(false, o.Seen, o.Hop))
 	}
 	return ""
+}
+
+// told is the cause of failure in the story of all recordings of a case.
+func told(ctx context.Context, dir string, n *topology.Network) (doctor.Cause, error) {
+	var files []string
+	for _, node := range n.Nodes() {
+		files = append(files, filepath.Join(dir, node.Name+".pcapng"))
+	}
+	story, err := explain.Explain(ctx, files, explain.Options{})
+	if err != nil {
+		return "", err
+	}
+	return doctor.Cause(story.Cause()), nil
+}
+
+// unexplained says in what the story of the recordings differs from a
+// prediction, or "". Two programs fail of an inside address before they come to
+// what is predicted: tnftp shies at a 227 with another address than the server's,
+// and ProFTPD does not refuse a PORT with one, but dials the NAT.
+func (o *Observation) unexplained(v doctor.Verdict, l *Lab) string {
+	own := o.Explained == doctor.CauseInside && (l.Client == "tnftp" && v.Mode == doctor.PASV && !v.Works ||
+		l.Server == "proftpd" && v.Cause == doctor.CauseMismatch)
+	if o.Explained == v.Cause || own {
+		return ""
+	}
+	return fmt.Sprintf("the recordings tell %q, want %q", o.Explained, v.Cause)
 }
 
 func said(works bool, seen doctor.Seen, hop string) string {

@@ -329,7 +329,7 @@ func curl(c clientOrder, mode doctor.Mode, program string) *exec.Cmd {
 		args = append(args, "-k", "--ssl-reqd")
 	}
 	if c.ClearAgain {
-		args = append(args, "--ftp-ssl-ccc")
+		args = append(args, "--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", "active")
 	}
 	named := "-"
 	if c.External.IsValid() {

@@ -77,10 +77,28 @@ func (r *Report) Count() (agree, differ, skipped int) {
 	return agree, differ, skipped
 }
 
+// Explained says of how many failures that were predicted the recordings tell
+// the cause, and how many there are.
+func (r *Report) Explained() (told, failures int) {
+	for _, c := range r.Cases {
+		if c.Skipped != "" || c.Disagreement != "" || c.Predicted.Works {
+			continue
+		}
+		failures++
+		if c.Unexplained == "" {
+			told++
+		}
+	}
+	return told, failures
+}
+
 // Verdict is one sentence about all.
 func (r *Report) Verdict() string {
 	agree, differ, skipped := r.Count()
 	text := words.Say("lab.verdict", "agree", agree, "run", agree+differ).In(r.lang)
+	if told, failures := r.Explained(); failures > 0 {
+		text += words.Say("lab.verdict.explained", "told", told, "failures", failures).In(r.lang)
+	}
 	if skipped > 0 {
 		text += words.Say("lab.verdict.skipped", "skipped", skipped).In(r.lang)
 	}
@@ -132,6 +150,8 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%s: %s %s: %s\n", r.say("lab.not-run"), c.Network, c.Mode, c.Skipped)
 		case c.Disagreement != "":
 			fmt.Fprintf(&b, "%s: %s %s: %s; %s\n", r.say("lab.differs"), c.Network, c.Mode, c.Disagreement, c.Observed.Said)
+		case c.Unexplained != "":
+			fmt.Fprintf(&b, "%s: %s %s: %s\n", r.say("lab.unexplained"), c.Network, c.Mode, c.Unexplained)
 		}
 	}
 	b.WriteString(r.Verdict() + "\n")
@@ -237,7 +257,7 @@ figure { margin: .5rem 0; } pre { font-size: .85rem; overflow-x: auto; }
 {{range $i, $c := .Cases}}<section id="case{{$i}}">
 <h2>{{.Network}}, {{.Mode}}{{if .TLS}}, TLS{{end}}</h2>
 <p>{{.Title}}. {{.Told}}{{with .Skipped}} ({{.}}){{end}}
-{{with .Why}}<br>{{.}}{{end}}{{with .Disagreement}}<br><span class="bad">{{.}}</span>{{end}}</p>
+{{with .Why}}<br>{{.}}{{end}}{{with .Disagreement}}<br><span class="bad">{{.}}</span>{{end}}{{with .Unexplained}}<br><span class="bad">{{call $.Say "lab.unexplained"}}: {{.}}</span>{{end}}</p>
 {{with .Ladder}}<figure>{{.}}</figure>{{end}}
 {{with $c.Result.Observed.Dialogue}}<details><summary>{{call $.Say "lab.dialogue"}}</summary><pre>{{range .}}{{.}}
 {{end}}</pre></details>{{end}}

@@ -33,6 +33,7 @@ func (l *Lab) Case(ctx context.Context, n *topology.Network, mode doctor.Mode) (
 	r.Observed, err = l.run(ctx, narrowed(n, r.Predicted), mode)
 	if err == nil {
 		r.Disagreement = r.Observed.disagreement(r.Predicted, l.loosely(r.Predicted.Seen))
+		r.Unexplained = r.Observed.unexplained(r.Predicted, l)
 	}
 	return r, err
 }
@@ -164,7 +165,8 @@ func (l *Lab) run(ctx context.Context, n *topology.Network, mode doctor.Mode) (o
 	}
 	o.sightings = sightings
 	o.conclude(&client, mode, l.patience(), n)
-	return o, nil
+	o.Explained, err = told(ctx, dir, n)
+	return o, err
 }
 
 // serveAll starts the servers, and the gateways before them.

@@ -23,6 +23,13 @@ var shown = map[string]message{
 		"{run} 個案例中有 {agree} 個與預測一致",
 		"{run} 件中 {agree} 件が予測どおりでした",
 	},
+	"lab.unexplained": {"unexplained", "未解释", "未解釋", "原因不明"},
+	"lab.verdict.explained": {
+		"; the recordings tell the cause of {told} of {failures} failures",
+		"；{failures} 次失败中有 {told} 次可由抓包文件说明原因",
+		"；{failures} 次失敗中有 {told} 次可由封包擷取檔說明原因",
+		"。失敗 {failures} 件中 {told} 件の原因をキャプチャが示しました",
+	},
 	"lab.verdict.skipped": {"; {skipped} were not run", "；{skipped} 个未运行", "；{skipped} 個未執行", "（{skipped} 件は未実行）"},
 	"lab.programs": {
 		"; server {server}, client {client}.",
