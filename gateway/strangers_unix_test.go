@@ -5,6 +5,8 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -151,6 +153,59 @@ func wantRecord(t *testing.T, r *gateway.Record, transfers int, security bool, t
 		if d.Why != "done" || d.Code != 226 || d.ClientMode != client || d.ServerMode != server || d.ClientTLS != security || d.ServerTLS != security {
 			t.Errorf("data %+v, want %s to %s", d, client, server)
 		}
+	}
+}
+
+// TestStrangersKnowUs has servers of others demand a certificate of the gateway, of
+// which the client knows nothing.
+func TestStrangersKnowUs(t *testing.T) {
+	t.Parallel()
+	for _, peer := range strangers.Peers {
+		demand := map[string]func(s *strangers.Server, conf, authority string) string{
+			"vsftpd": func(_ *strangers.Server, conf, authority string) string {
+				return conf + "require_cert=YES\nvalidate_cert=YES\nca_certs_file=" + authority + "\n"
+			},
+			"ProFTPD": func(_ *strangers.Server, conf, authority string) string {
+				return strings.Replace(conf, "TLSVerifyClient off", "TLSRequired on\nTLSVerifyClient on\nTLSCACertificateFile "+authority, 1)
+			},
+		}[peer.Name]
+		if demand == nil {
+			continue // pyftpdlib and Pure-FTPd demand none of single clients
+		}
+		t.Run(peer.Name, func(t *testing.T) {
+			t.Parallel()
+			known, other := newAuthority(t), newAuthority(t)
+			s := strangers.Host(t, peer.Program, peer.AsRoot, func(t testing.TB, s *strangers.Server) []string {
+				argv := peer.Command(t, s)
+				name := argv[len(argv)-1] // of the file with the settings
+				conf, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pem := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: known.Certificate.Certificate[0]})
+				s.Write(t, filepath.Base(name), demand(s, string(conf), s.Write(t, "authority", string(pem))))
+				return argv
+			})
+			if !speaksTLS(t, s.Addr()) {
+				t.Skip("this server runs without TLS here")
+			}
+			g := serve(t, "", func(o *gateway.Options) {
+				o.Route = to{Addr: s.Addr(), TLS: gateway.ExplicitTLS, Config: known.of(t, 0)}
+			})
+			data := noise(100_000)
+			for _, mode := range []ftpclient.Mode{ftpclient.EPSV, ftpclient.PORT} {
+				throughGateway(t, g, peer, false, mode, "known-"+mode.String(), data)
+				if r := g.record(t); !r.ServerTLS || len(r.Data) != 3 || !r.Data[0].ServerTLS || r.Data[0].Why != "done" {
+					t.Errorf("%+v", r)
+				}
+			}
+			unknown := other.of(t, 0)
+			unknown.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &unknown.Certificates[0], nil }
+			g = serve(t, "", func(o *gateway.Options) {
+				o.Route = to{Addr: s.Addr(), TLS: gateway.ExplicitTLS, Config: unknown}
+			})
+			ftptest.Dial(t, g.addr).Expect(421)
+		})
 	}
 }
 
