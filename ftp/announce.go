@@ -37,8 +37,9 @@ func FormatHostPort(a netip.AddrPort) string {
 // blanks around the commas and zeros in front. The port is not 0; the address
 // may be 0.0.0.0, with which some servers mean their own.
 func ParsePassive(text string) (netip.AddrPort, error) {
+	var list [6]string
 	for s := text; s != ""; {
-		n, rest := cutNumbers(s)
+		n, rest := cutNumbers(list[:0], s)
 		s = rest
 		if len(n) != 6 {
 			continue
@@ -59,9 +60,9 @@ func FormatPassive(a netip.AddrPort) string {
 }
 
 // cutNumbers takes the first list of decimal numbers parted by commas out of
-// s, leading zeros and blanks around the commas removed, and returns what
-// stands behind it.
-func cutNumbers(s string) (numbers []string, rest string) {
+// s, leading zeros and blanks around the commas removed, appends it to numbers
+// and returns what stands behind it.
+func cutNumbers(numbers []string, s string) (_ []string, rest string) {
 	for i := 0; i < len(s); {
 		if !isDigit(s[i]) {
 			i++

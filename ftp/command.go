@@ -40,8 +40,10 @@ func ParseCommand(line string) (Command, error) {
 	if line == "" {
 		return Command{}, ErrEmpty
 	}
-	if strings.ContainsAny(line, "\r\n\x00") {
-		return Command{}, ErrLine
+	for i := range len(line) {
+		if c := line[i]; c == '\r' || c == '\n' || c == 0 {
+			return Command{}, ErrLine
+		}
 	}
 	verb, arg, _ := strings.Cut(line, " ")
 	if err := checkVerb(verb); err != nil {

@@ -35,6 +35,13 @@ func Escape(s string) string {
 
 // harmful returns where the first thing to escape stands in s, or -1.
 func harmful(s string) int {
+	plain := 0
+	for plain < len(s) && 0x20 <= s[plain] && s[plain] < 0x7f {
+		plain++
+	}
+	if plain == len(s) { // as mostly
+		return -1
+	}
 	for i, r := range s {
 		if isControl(r) {
 			return i

@@ -120,6 +120,11 @@ func (q *queue) take(i int) awaited {
 		return a
 	}
 	a := q.list[i]
+	if len(q.list) == 1 { // as mostly
+		q.list[0] = awaited{}
+		q.list = q.list[:0]
+		return a
+	}
 	q.list = slices.Delete(q.list, i, i+1)
 	return a
 }

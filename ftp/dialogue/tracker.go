@@ -92,7 +92,14 @@ func (t *Tracker) Command(c ftp.Command) {
 //     nothing but [State.Closing].
 func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
 	a, asked := t.match(r)
-	t.last = Exchange{Number: a.number, Command: a.command, Reply: r, Final: !r.Preliminary()}
+	x := &t.last
+	x.Number, x.Command, x.Reply, x.Final, x.Problem = a.number, a.command, r, !r.Preliminary(), nil
+	if x.Expectation.Number != 0 {
+		x.Expectation = Expectation{}
+	}
+	if x.Transfer.Number != 0 {
+		x.Transfer = Transfer{}
+	}
 	switch {
 	case asked && r.Preliminary():
 		t.begin(r)
