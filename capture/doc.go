@@ -53,12 +53,20 @@ type Packet struct {
 }
 
 // mark says where and when p was seen.
-func (p *Packet) mark() Mark { return Mark{p.Number, p.Time} }
+func (p *Packet) mark() Mark { return Mark{p.Number, p.Time.UnixNano()} }
 
 // Mark names a packet that is gone. The zero Mark is no packet.
 type Mark struct {
 	Number int
-	Time   time.Time
+	nanos  int64 // there are many marks, and a time.Time is thrice as long
+}
+
+// Time is when the packet was seen.
+func (m Mark) Time() time.Time {
+	if !m.Seen() {
+		return time.Time{}
+	}
+	return time.Unix(0, m.nanos).UTC()
 }
 
 // Seen says that there is such a packet.

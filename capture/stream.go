@@ -76,7 +76,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	side := &c.sides[d]
 	now := p.Time.UnixNano()
 	side.Packets++
-	c.Last = p.mark()
+	c.Last = Mark{p.Number, now}
 	if c.watcher != nil {
 		c.watcher.Segment(d, s, p)
 	}
@@ -319,7 +319,7 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 	if !c.waits {
 		if len(t.waiters) > 2*len(t.conns)+late {
 			t.waiters = slices.DeleteFunc(t.waiters, func(c turn) bool {
-				if c.gone() {
+				if c.gone() || c.closed {
 					return true
 				}
 				c.waits = c.waiting()
@@ -343,7 +343,7 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 func (t *Tracker) relieve(p *Packet) {
 	c := t.waiters[0]
 	t.waiters = t.waiters[1:]
-	if c.gone() {
+	if c.gone() || c.closed {
 		return
 	}
 	if c.waits = false; c.waiting() {

@@ -175,6 +175,7 @@ type Tracker struct {
 	ended     []*conn     // closed, and kept to swallow late packets
 	ending    []turn      // both sides are done, but bytes are missing that may still come
 	spare     []*conn     // that were forgotten
+	states    []*state    // of those that are closed
 	released  []*Conn     // that were given back
 	ids       int
 	waiting   int    // bytes, of all
@@ -222,10 +223,22 @@ type conn struct {
 	*Conn   // what is told of it; it may be kept when the rest is gone
 	key     key
 	flip    bool // the client is the greater of the two ends
+	mapped  bool // is in Tracker.conns
 	closed  bool // Close was called; late packets are swallowed
 	touched bool // since its turn in the queue
 	ending  bool // is in Tracker.ending
 	waits   bool // is in Tracker.waiters
+	// began are the first numbers of both sides, kept when it is closed.
+	began [2]struct {
+		known bool
+		base  uint32
+	}
+	*state // nil when it is closed
+}
+
+// state is what following a connection needs. The next connection takes it over
+// while it is still in the processor's cache.
+type state struct {
 	pending bool // something waits, or was acknowledged and is not there
 	count   uint32
 	stream  Stream
@@ -321,6 +334,9 @@ func (c *conn) anew(s *Segment, flipped bool) bool {
 	if flipped != c.flip {
 		d = FromServer
 	}
+	if c.closed {
+		return c.began[d].known && c.began[d].base != s.Seq+1
+	}
 	h := &c.half[d]
 	return h.known && h.base != s.Seq+1
 }
@@ -347,10 +363,10 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 		}
 	}
 	c.Client, c.Server = client.addrPort(), server.addrPort()
-	t.conns[k] = c
+	t.conns[k], c.mapped = c, true
 	t.recent[k.slot()] = c
 	if len(t.queue) > 2*len(t.conns)+late {
-		t.queue = slices.DeleteFunc(t.queue, func(c turn) bool { return c.gone() || t.conns[c.key] != c.conn })
+		t.queue = slices.DeleteFunc(t.queue, func(c turn) bool { return c.gone() || !c.mapped })
 	}
 	t.queue = append(t.queue, turn{c, c.id})
 	if c.stream = t.handler.Open(c.Conn); c.stream == nil {
@@ -369,6 +385,12 @@ func (t *Tracker) vacant() *conn {
 		*c = conn{}
 	} else {
 		c = &conn{}
+	}
+	if n := len(t.states) - 1; n >= 0 {
+		c.state, t.states = t.states[n], t.states[:n]
+		*c.state = state{}
+	} else {
+		c.state = &state{}
 	}
 	if n := len(t.released) - 1; n >= 0 {
 		c.Conn, t.released = t.released[n], t.released[:n]
@@ -394,7 +416,7 @@ func (t *Tracker) giveUp(p *Packet) {
 		c := t.queue[0]
 		t.queue = t.queue[1:]
 		switch {
-		case c.gone() || t.conns[c.key] != c.conn: // already
+		case c.gone() || !c.mapped: // already
 		case c.touched && !c.closed:
 			c.touched = false
 			t.queue = append(t.queue, c)
@@ -411,8 +433,9 @@ func (t *Tracker) giveUp(p *Packet) {
 
 // remove forgets c.
 func (t *Tracker) remove(c *conn) {
-	if t.conns[c.key] == c {
+	if c.mapped {
 		delete(t.conns, c.key)
+		c.mapped = false
 	}
 	if r := &t.recent[c.key.slot()]; *r == c {
 		*r = nil
@@ -429,8 +452,13 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 	if c.stream != nil {
 		c.stream.Close(c.Conn)
 	}
-	c.stream, c.watcher = nil, nil
-	c.Conn = nil // it may be released
+	for d := range c.half {
+		c.began[d].known, c.began[d].base = c.half[d].known, c.half[d].base
+	}
+	if len(t.states) < late {
+		t.states = append(t.states, c.state)
+	}
+	c.Conn, c.state = nil, nil
 	if how == Finished || how == Reset {
 		t.ended = append(t.ended, c)
 		if len(t.ended) > late {
@@ -476,7 +504,7 @@ func (t *Tracker) Close() {
 	}
 	clear(t.conns)
 	clear(t.recent[:])
-	t.queue, t.ended, t.ending, t.waiters, t.spare, t.released = nil, nil, nil, nil, nil, nil
+	t.queue, t.ended, t.ending, t.waiters, t.spare, t.states, t.released = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Stats counts what there was so far.
