@@ -25,12 +25,15 @@ func (t *talk) conclude() {
 	if t.Commands == nil {
 		t.Commands = []Command{}
 	}
-	t.Ended = t.link.conn.Last.Time
+	t.Ended = t.link.conn.Last.Time()
 	t.Control = t.link.connection("client", t.turned)
 	t.shown = t.told()
 	for _, d := range t.shown {
 		i := len(t.Transfers)
 		t.Transfers = append(t.Transfers, d.transfer)
+		if !t.terse && d.announced.IsValid() {
+			d.transfer.Sum = sum(d.transfer.AnnouncedBy, d.announced)
+		}
 		d.carry()
 		t.judge(d, i)
 	}
@@ -547,19 +550,21 @@ func (d *deal) binary() bool {
 // observe finds what is to be said of the session as a whole.
 func (t *talk) observe() {
 	c := t.link
-	var syns []int
-	for _, m := range c.syns {
-		syns = append(syns, m.Packet)
+	syns := func() (all []int) {
+		for _, m := range c.syns {
+			all = append(all, m.Packet)
+		}
+		return all
 	}
 	switch {
 	case c.refused():
-		t.found(nil, -1, "closed-port", Error, append(syns, mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
+		t.found(nil, -1, "closed-port", Error, append(syns(), mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
 	case t.strays != nil:
-		t.found(nil, -1, "answer-strays.from", Error, append(syns, t.strays.link.conn.First.Number), "to", t.Server, "from", t.strays.Server)
+		t.found(nil, -1, "answer-strays.from", Error, append(syns(), t.strays.link.conn.First.Number), "to", t.Server, "from", t.strays.Server)
 	case c.halfOpen():
-		t.found(nil, -1, "answer-strays", Error, append(syns, c.conn.SYNACK.Number), "opener", who("client"), "to", t.Server)
+		t.found(nil, -1, "answer-strays", Error, append(syns(), c.conn.SYNACK.Number), "opener", who("client"), "to", t.Server)
 	case c.conn.SYN.Seen() && !c.established():
-		t.found(nil, -1, "no-answer", Error, syns, "to", t.Server, "count", len(syns))
+		t.found(nil, -1, "no-answer", Error, syns(), "to", t.Server, "count", len(c.syns))
 	}
 	for _, o := range t.odd {
 		how := Warning

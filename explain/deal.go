@@ -20,7 +20,7 @@ const maxRefusals = 16
 func (d *deal) describe(t *talk, index int) {
 	e, x := d.expect, d.transfer
 	x.Mode, x.AnnouncedBy, x.Announced, x.Opener = e.Mode().String(), e.Verb, e.To, e.Opener.String()
-	x.Sum = sum(e.Verb, e.Announced)
+	d.announced = e.Announced
 	x.Protected = e.Protected
 	x.Announcement = t.Commands[index].Replied
 	if e.Opener == dialogue.Server {
@@ -43,7 +43,7 @@ func (d *deal) refuse(x dialogue.Exchange, t *talk, index int) {
 	}
 	y.Mode, y.Opener = "active", "server"
 	if a, err := read(x.Command.Arg); err == nil {
-		y.Announced, y.Sum = a, sum(y.AnnouncedBy, a)
+		y.Announced, d.announced = a, a
 	} else if d.problem == nil {
 		d.problem = err
 	}
@@ -234,4 +234,4 @@ func (t *talk) side(d capture.Direction) int {
 
 // after is how long the capture goes on behind a mark, as far as the control
 // connection shows.
-func (t *talk) after(m Mark) time.Duration { return t.link.conn.Last.Time.Sub(m.Time) }
+func (t *talk) after(m Mark) time.Duration { return t.link.conn.Last.Time().Sub(m.Time) }

@@ -31,7 +31,8 @@ type talk struct {
 	full   bool   // there are more commands than are told
 	in     bool   // it has ended logged in
 	seen   int    // number of the transfer command told last
-	secret string // the password, to be hidden where a reply repeats it
+	secret string // the password
+	hide   string // the same, to be hidden where a reply repeats it
 	odd    []oddity
 	terse  bool // findings get no text
 
@@ -271,7 +272,9 @@ func (t *talk) command(c ftp.Command, shown string) {
 		t.User = ftp.Escape(c.Arg)
 	case "PASS":
 		t.PasswordInClear = t.PasswordInClear || c.Arg != ""
-		t.secret = c.Arg
+		if t.secret, t.hide = c.Arg, ""; len(c.Arg) > 3 && !t.opts.ShowSecrets {
+			t.hide = ftp.Escape(c.Arg)
+		}
 	}
 	t.Commands = append(t.Commands, said)
 	t.numbers = append(t.numbers, int32(len(t.Commands)-1))
@@ -320,8 +323,8 @@ func (t *talk) replies() {
 func (t *talk) reply(r ftp.Reply, text string) {
 	t.tracker.Reply(r)
 	x := t.tracker.Exchange()
-	if t.secret != "" && len(t.secret) > 3 && !t.opts.ShowSecrets {
-		text = strings.ReplaceAll(text, ftp.Escape(t.secret), masked)
+	if t.hide != "" && strings.Contains(text, t.hide) {
+		text = strings.ReplaceAll(text, t.hide, masked)
 	}
 	i := t.index(x.Number)
 	switch {

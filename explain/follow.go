@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,8 +23,8 @@ type trace struct {
 	talks   []*talk // nil where one was let go
 	// starts are when talks began, also those that were let go.
 	starts []int64
-	// met counts the connections by the first sequence number of the client,
-	// where sessions are let go: what NATs leave as it is.
+	// met counts connections by the first sequence number of the client, where
+	// sessions are let go: those that are open or kept. NATs leave it as it is.
 	met map[uint32]int32
 	// awaited are the data connections that must follow, by where they go to;
 	// the newest is last.
@@ -83,18 +84,20 @@ type deal struct {
 	talk     *talk
 	transfer *Transfer
 	// The memory of transfer, and of its connection.
-	own      Transfer
-	carried  Connection
-	expect   dialogue.Expectation
-	links    []*link
-	agreed   Mark       // where the announcement was answered
-	control  netip.Addr // of the server's end of the control connection
-	refused  bool       // the announcement was
-	problem  error      // with the announcement
-	stalled  bool       // the announcement was never answered
-	inferred bool
-	final    bool // the last reply has come
-	answered Mark // where the last reply so far stands
+	own     Transfer
+	carried Connection
+	expect  dialogue.Expectation
+	// announced is what the announcement says, word for word.
+	announced netip.AddrPort
+	links     []*link
+	agreed    Mark       // where the announcement was answered
+	control   netip.Addr // of the server's end of the control connection
+	refused   bool       // the announcement was
+	problem   error      // with the announcement
+	stalled   bool       // the announcement was never answered
+	inferred  bool
+	final     bool // the last reply has come
+	answered  Mark // where the last reply so far stands
 }
 
 // link is a connection that is not, or not yet, known to be a dialogue.
@@ -109,9 +112,11 @@ type link struct {
 	// head is how each side begins.
 	head    [2][]byte
 	backlog []said
-	size    int  // of backlog
-	other   bool // it is no dialogue
-	met     bool // it is counted in trace.met
+	size    int    // of backlog
+	other   bool   // it is no dialogue
+	begun   bool   // its first segment was seen
+	met     bool   // it is counted in trace.met, as isn
+	isn     uint32 // the first sequence number of the client
 	closed  bool
 	kept    bool // others may know of it when its session is gone
 	sink    *sink
@@ -128,7 +133,7 @@ type said struct {
 	at    Mark
 }
 
-func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time} }
+func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time()} }
 
 // Open makes [trace] a [capture.Handler].
 func (r *trace) Open(c *capture.Conn) capture.Stream {
@@ -226,7 +231,7 @@ func (r *trace) talkOn(l *link) {
 	}
 	c := l.conn
 	t := r.spare.talk()
-	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time
+	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time()
 	t.follower, t.opts, t.events, t.book, t.link = r.spare.follower(), r.opts, r, &r.book, l
 	if c.Guessed && c.Client.Port() == 21 && c.Server.Port() != 21 {
 		t.Client, t.Server, t.turned = c.Server, c.Client, true
@@ -245,7 +250,7 @@ func (r *trace) talkOn(l *link) {
 
 // Segment notes each SYN, which the tracker counts only.
 func (l *link) Segment(d capture.Direction, s *capture.Segment, p *capture.Packet) {
-	if !l.met {
+	if !l.begun {
 		l.meet(d, s)
 	}
 	if s.Flags&(capture.SYN|capture.ACK) == capture.SYN && d == capture.FromClient && len(l.syns) < 16 {
@@ -257,18 +262,31 @@ func (l *link) Segment(d capture.Direction, s *capture.Segment, p *capture.Packe
 
 // meet counts a connection by its first sequence number.
 func (l *link) meet(d capture.Direction, s *capture.Segment) {
-	l.met = true
+	l.begun = true
 	if l.trace.opts.Told == nil || l.deal != nil {
 		return
 	}
-	isn := s.Seq
+	l.met, l.isn = true, s.Seq
 	switch {
 	case d == capture.FromServer:
-		isn = s.Ack - 1
+		l.isn = s.Ack - 1
 	case s.Flags&capture.SYN == 0:
-		isn--
+		l.isn--
 	}
-	l.trace.met[isn]++
+	l.trace.met[l.isn]++
+}
+
+// part counts it no more.
+func (l *link) part() {
+	if !l.met {
+		return
+	}
+	if n := l.trace.met[l.isn]; n > 1 {
+		l.trace.met[l.isn] = n - 1
+	} else {
+		delete(l.trace.met, l.isn)
+	}
+	l.met = false
 }
 
 // Data makes [link] a [capture.Stream].
@@ -376,7 +394,7 @@ func (l *link) Close(*capture.Conn) {
 		}
 		l.kept = true
 	}
-	if l.sink.close(); l.deal == nil && !l.trace.suspected(l) {
+	if l.sink.close(); l.sink != nil && l.deal == nil && !l.trace.suspected(l) {
 		l.sink.drop()
 	}
 	switch {
@@ -384,8 +402,11 @@ func (l *link) Close(*capture.Conn) {
 		l.trace.forget(l.talk)
 		l.trace.tell(l.talk)
 	case l.deal != nil:
+		l.part()
 		l.deal.talk.open--
 		l.trace.tell(l.deal.talk)
+	default:
+		l.part()
 	}
 }
 
@@ -400,6 +421,7 @@ func (r *trace) tell(t *talk) {
 	t.terse = false
 	if !r.opts.Filter.takes(t.Session) || !r.opts.Told(t.Session) {
 		r.talks[t.place] = nil
+		t.link.part()
 		r.spare.take(t, r.tracker)
 	}
 }
@@ -408,7 +430,7 @@ func (r *trace) tell(t *talk) {
 func (r *trace) holds(t *talk) bool {
 	c := t.link.conn
 	return !t.link.established() || !c.SYN.Seen() && c.SYNACK.Seen() && len(t.Commands) == 0 ||
-		len(t.suspects) > 0 || len(t.refusedLogins()) > 0 || r.met[c.Side(capture.FromClient).ISN] > 1
+		len(t.suspects) > 0 || len(t.refusedLogins()) > 0 || r.met[t.link.isn] > 1
 }
 
 // suspected says whether a connection may be found to be a session's, though no
@@ -430,14 +452,19 @@ func (r *trace) forget(t *talk) {
 	if t.deal != nil {
 		r.unwait(t.deal)
 	}
-	if a := t.Client.Addr(); len(r.secret[a]) == 0 {
-		// It was not under TLS.
-	} else if r.secret[a] = slices.DeleteFunc(r.secret[a], func(x *talk) bool { return x == t }); len(r.secret[a]) == 0 {
-		delete(r.secret, a)
+	if len(r.secret) > 0 {
+		leave(r.secret, t.Client.Addr(), t)
 	}
-	h := between(t.Client.Addr(), t.Server.Addr())
-	if r.between[h] = slices.DeleteFunc(r.between[h], func(x *talk) bool { return x == t }); len(r.between[h]) == 0 {
-		delete(r.between, h)
+	leave(r.between, between(t.Client.Addr(), t.Server.Addr()), t)
+}
+
+// leave takes x out of a list, which is mostly of it alone.
+func leave[K, V comparable](lists map[K][]V, at K, x V) {
+	all := lists[at]
+	if len(all) > 1 {
+		lists[at] = slices.DeleteFunc(all, func(y V) bool { return x == y })
+	} else if len(all) == 1 && all[0] == x {
+		delete(lists, at)
 	}
 }
 
@@ -453,25 +480,23 @@ func (d *deal) take(l *link) {
 // places are where the connection of a deal may go to: where the announcement
 // says, and since many clients do not believe the address in a 227, to the same
 // port of the server.
-func (d *deal) places() []netip.AddrPort {
-	all := []netip.AddrPort{d.expect.To}
-	if d.expect.Opener == dialogue.Client && d.control.IsValid() && d.control != d.expect.To.Addr() {
-		all = append(all, netip.AddrPortFrom(d.control, d.expect.To.Port()))
+func (d *deal) places() iter.Seq[netip.AddrPort] {
+	return func(yield func(netip.AddrPort) bool) {
+		if yield(d.expect.To) && d.expect.Opener == dialogue.Client && d.control.IsValid() && d.control != d.expect.To.Addr() {
+			yield(netip.AddrPortFrom(d.control, d.expect.To.Port()))
+		}
 	}
-	return all
 }
 
 func (r *trace) await(d *deal) {
-	for _, to := range d.places() {
+	for to := range d.places() {
 		r.awaited[to] = append(r.awaited[to], d)
 	}
 }
 
 func (r *trace) unwait(d *deal) {
-	for _, to := range d.places() {
-		if r.awaited[to] = slices.DeleteFunc(r.awaited[to], func(x *deal) bool { return x == d }); len(r.awaited[to]) == 0 {
-			delete(r.awaited, to)
-		}
+	for to := range d.places() {
+		leave(r.awaited, to, d)
 	}
 }
 
@@ -508,9 +533,9 @@ func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
 	t.deal = d
 	t.deals = append(t.deals, d)
 	r.await(d)
-	for _, to := range d.places() {
+	for to := range d.places() {
 		l := r.recent[to]
-		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time.Before(t.Commands[index].Time) {
+		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time().Before(t.Commands[index].Time) {
 			delete(r.recent, to)
 			d.take(l)
 		}
@@ -529,7 +554,7 @@ func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
 		t.deals = append(t.deals, d)
 	case d.transfer.Verb != "": // the one before was refused; the listener is still there
 		next := r.spare.deal(t)
-		next.expect, next.agreed, next.control, next.final, next.answered = d.expect, d.agreed, d.control, d.final, d.answered
+		next.expect, next.announced, next.agreed, next.control, next.final, next.answered = d.expect, d.announced, d.agreed, d.control, d.final, d.answered
 		next.own = *d.transfer
 		t.deals = append(t.deals, next)
 		r.unwait(d)

@@ -137,15 +137,18 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 	// What a story holds only grows, so looking for garbage in it again and
 	// again costs more than it finds. While it grows to N bytes, all takes at
 	// most 3N, where it would be 2N else. What is written of it afterwards is
-	// garbage at once, and finds room in what was taken.
-	restore := func() {}
-	if os.Getenv("GOGC") == "" {
-		percent := debug.SetGCPercent(200)
-		restore = func() { debug.SetGCPercent(percent) }
-	}
+	// garbage at once, and finds room in what was taken. Where sessions are let
+	// go N is little.
+	percent := 200
 	var digest view.Digest
 	if e.plain() && len(files) == 1 {
 		e.options.Told = digest.Told
+		percent = 400
+	}
+	restore := func() {}
+	if os.Getenv("GOGC") == "" {
+		before := debug.SetGCPercent(percent)
+		restore = func() { debug.SetGCPercent(before) }
 	}
 	story, err := explain.Explain(cmd.Context(), files, e.options)
 	restore()
