@@ -166,7 +166,7 @@ func TestWrongClientCertificate(t *testing.T) {
 }
 
 // TestServerRefusesGateway: a server that does not know the gateway is not used,
-// and the client hears why.
+// and the client hears so.
 func TestServerRefusesGateway(t *testing.T) {
 	t.Parallel()
 	gateways, others := newAuthority(t), newAuthority(t)
@@ -190,8 +190,11 @@ func TestServerRefusesGateway(t *testing.T) {
 				defer c.Close()
 				_ = c.SetDeadline(time.Now().Add(time.Minute))
 				said, err := io.ReadAll(c)
-				if err != nil || !strings.HasPrefix(string(said), "421 ") || !strings.Contains(string(said), "certificate") {
-					t.Errorf("the client hears %q, %v", said, err)
+				// In TLS 1.3 we speak on before the server says what it lacks, and what
+				// it says may be lost.
+				told := version == tls.VersionTLS13 || strings.Contains(string(said), "certificate")
+				if err != nil || !strings.HasPrefix(string(said), "421 ") || !told {
+					t.Errorf("the client hears %q, %v, want 421 and why", said, err)
 				}
 			})
 		}
