@@ -50,7 +50,7 @@ func loadConfig(args []string) (*config.Settings, error) {
 }
 
 func configCheckCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, ofGateway bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say what is wrong with the settings, or looks so",
@@ -59,10 +59,11 @@ func configCheckCommand() *cobra.Command {
 The exit status is 0 when all is well (hints do not count), 1 when something was
 found, and 2 when the settings could not be read.`,
 		Example: `  towpath config check
-  towpath config check /etc/towpath/towpath.toml`,
+  towpath config check /etc/towpath/towpath.toml
+  towpath config check --gateway /etc/towpath/gateway.toml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := loadConfig(args)
+			read, findings, err := checked(args, ofGateway)
 			if err != nil {
 				// A value that was refused is a finding; a file that cannot be
 				// read leaves nothing to judge.
@@ -71,7 +72,6 @@ found, and 2 when the settings could not be read.`,
 				}
 				return exit(configUnknown, err)
 			}
-			findings := s.Check()
 			worst := config.Hint
 			for _, f := range findings {
 				worst = max(worst, f.Severity)
@@ -79,7 +79,7 @@ found, and 2 when the settings could not be read.`,
 			if asJSON {
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(append([]config.Finding{}, findings...))
 			} else {
-				err = writeFindings(cmd.OutOrStdout(), s, findings)
+				err = writeFindings(cmd.OutOrStdout(), read, findings)
 			}
 			if err != nil {
 				return err
@@ -91,14 +91,36 @@ found, and 2 when the settings could not be read.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the findings as a JSON array")
+	bindGatewayFile(cmd, &ofGateway)
 	return cmd
 }
 
+// bindGatewayFile makes a verb be about the settings of the gateway.
+func bindGatewayFile(cmd *cobra.Command, is *bool) {
+	cmd.Flags().BoolVar(is, "gateway", false, "for the file of towpath gateway (default "+gatewayFile+"), and not that of serve")
+}
+
+// checked finds out what is wrong with settings, and says which files those are.
+func checked(args []string, ofGateway bool) (read []string, found []config.Finding, err error) {
+	if ofGateway {
+		s, err := loadGateway(args)
+		if err != nil {
+			return nil, nil, err
+		}
+		return []string{s.file}, s.check(), nil
+	}
+	s, err := loadConfig(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.Read, s.Check(), nil
+}
+
 // writeFindings writes a verdict first, then each finding with what to do.
-func writeFindings(w io.Writer, s *config.Settings, findings []config.Finding) error {
+func writeFindings(w io.Writer, read []string, findings []config.Finding) error {
 	from := "defaults alone"
-	if len(s.Read) > 0 {
-		from = strings.Join(s.Read, ", ")
+	if len(read) > 0 {
+		from = strings.Join(read, ", ")
 	}
 	var count [config.Wrong + 1]int
 	for _, f := range findings {
@@ -119,6 +141,7 @@ func writeFindings(w io.Writer, s *config.Settings, findings []config.Finding) e
 
 func configShowCommand() *cobra.Command {
 	var show config.Show
+	var ofGateway bool
 	cmd := &cobra.Command{
 		Use:   "show [FILE]",
 		Short: "Write the settings as TOML, and where they come from",
@@ -128,6 +151,13 @@ them. Passwords are hidden.`,
   TOWPATH_PASSIVE__PORTS=50000-50100 towpath config show --origin`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if ofGateway {
+				s, err := loadGateway(args)
+				if err != nil {
+					return exit(exitConfig, err)
+				}
+				return s.show(cmd.OutOrStdout(), show)
+			}
 			s, err := loadConfig(args)
 			if err != nil {
 				return exit(exitConfig, err)
@@ -137,11 +167,13 @@ them. Passwords are hidden.`,
 	}
 	cmd.Flags().BoolVar(&show.Effective, "effective", false, "write also what nobody set")
 	cmd.Flags().BoolVar(&show.Origin, "origin", false, "write behind each setting where it comes from")
+	bindGatewayFile(cmd, &ofGateway)
 	return cmd
 }
 
 func configKeysCommand() *cobra.Command {
-	return &cobra.Command{
+	var ofGateway bool
+	cmd := &cobra.Command{
 		Use:     "keys [WORD]",
 		Short:   "List all keys with flag, variable, default and meaning",
 		Long:    "List all keys with flag, variable, default and meaning; with WORD those that name it.",
@@ -149,6 +181,9 @@ func configKeysCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			word := strings.ToLower(strings.Join(args, ""))
+			if ofGateway {
+				return writeGatewayKeys(cmd.OutOrStdout(), word)
+			}
 			c := config.Default()
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, k := range c.Keys() {
@@ -165,18 +200,26 @@ func configKeysCommand() *cobra.Command {
 			return w.Flush()
 		},
 	}
+	bindGatewayFile(cmd, &ofGateway)
+	return cmd
 }
 
 func configExampleCommand() *cobra.Command {
-	return &cobra.Command{
+	var ofGateway bool
+	cmd := &cobra.Command{
 		Use:     "example",
 		Short:   "Write a file with every key, its meaning and its default",
 		Example: "  towpath config example > towpath.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if ofGateway {
+				return writeGatewayExample(cmd.OutOrStdout())
+			}
 			return config.WriteExample(cmd.OutOrStdout())
 		},
 	}
+	bindGatewayFile(cmd, &ofGateway)
+	return cmd
 }
 
 func configImportCommand() *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -115,5 +116,66 @@ func TestConfigImport(t *testing.T) {
 	}
 	if _, told, status := configVerb("import", old, "--from", "wuftpd"); status != exitConfig || !strings.Contains(told, "wuftpd") {
 		t.Errorf("--from wuftpd: status %d, %s", status, told)
+	}
+}
+
+// The file of a gateway is checked and shown as that of serve is.
+func TestConfigGateway(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text   string
+		status int
+		want   []string
+		not    string
+	}{
+		{"to = '10.0.0.5'\ntls = 'refuse'", 0, []string{"0 errors, 0 warnings, 0 hints"}, ""},
+		{"to = '10.0.0.5'\nhealth-user = 'anna:geheim'\nbalance = 'lest'", 1, []string{`"lest": not a way to choose`}, "geheim"},
+		{"to = '10.0.0.5'\nhealth-user = 'anna:geheim'", 1, []string{"warning: health-user (", "chmod o= ", "hint: tls (default)"}, "geheim"},
+		{"insecure-server = true\nto = '10.0.0.5'", 1, []string{"warning: insecure-server ("}, ""},
+		{"health_user = 'anna:geheim'\nread-only = 7\nto = ['10.0.0.5']", 1, []string{
+			`:1:1: health_user: there is no key "health_user"; did you mean health-user?`, `:2:1: read-only: "7": want true or false`,
+		}, "geheim"},
+		{"socks = '203.0.113.1:1080'\nallow = 'a'", 1, []string{"203.0.113.1 is a public address"}, ""},
+	} {
+		file := configFile(t, "g.toml", tt.text)
+		out, told, status := configVerb("check", "--gateway", file)
+		if runtime.GOOS == "windows" && strings.Contains(strings.Join(tt.want, ""), "chmod") {
+			continue // files have no such mode
+		}
+		if status != tt.status {
+			t.Errorf("%q: status %d, want %d:\n%s%s", tt.text, status, tt.status, out, told)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(out+told, want) {
+				t.Errorf("%q:\n%s%s\nwant %s", tt.text, out, told, want)
+			}
+		}
+		if tt.not != "" && strings.Contains(out+told, tt.not) {
+			t.Errorf("%q: the password is shown:\n%s%s", tt.text, out, told)
+		}
+	}
+	if _, told, status := configVerb("check", "--gateway", filepath.Join(t.TempDir(), "none")); status != configUnknown {
+		t.Errorf("without a file: status %d, %s", status, told)
+	}
+
+	file := configFile(t, "g.toml", "to = ['10.0.0.5 weight=2', \"10.0.0.6\"]\nrate = '10 MiB/s'\nsocks-user = 'a:b'")
+	out, told, status := configVerb("show", "--gateway", "--origin", file)
+	if want := `to = ["10.0.0.5 weight=2", "10.0.0.6"]`; status != 0 || !strings.Contains(out, want) || !strings.Contains(out, `socks-user = ["a:****"]`) || strings.Contains(out, "balance") {
+		t.Errorf("status %d\n%s%s", status, out, told)
+	}
+
+	// What is written with all defaults is read as what nobody says.
+	out, told, status = configVerb("show", "--gateway", "--effective", configFile(t, "g.toml", "to = 'a'"))
+	if status != 0 {
+		t.Fatalf("status %d, %s", status, told)
+	}
+	if again, told, _ := configVerb("show", "--gateway", "--effective", configFile(t, "g.toml", out)); again != out {
+		t.Errorf("%s%s\nwant\n%s", again, told, out)
+	}
+	if out, _, _ := configVerb("keys", "--gateway", "drain"); !strings.Contains(out, `drain-timeout  --drain-timeout  default "1m"`) {
+		t.Errorf("%s", out)
+	}
+	if out, _, _ := configVerb("example", "--gateway"); !strings.Contains(out, "\n#balance = \"least\"\n") {
+		t.Errorf("%s", out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ type gatewayFlags struct {
 	transparent bool
 	install     bool
 	redirect    string
-	dialled     []uint
+	dialled     []string
 	from        []string
 	except      []string
 	explicit    bool
@@ -133,7 +134,7 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.BoolVar(&v.transparent, "transparent", false, "take connections that are redirected here, and go where they wanted to")
 	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect connections to this process, in a table of its own, as plan prints it")
 	f.StringVar(&v.redirect, "redirect", "nat", "how rules redirect them: `nat|tproxy` (REDIRECT or TPROXY); tproxy leaves packets as they are, needs CAP_NET_ADMIN, and marks and routes of its own")
-	f.UintSliceVar(&v.dialled, "dialled", []uint{21}, "with --install-rules: redirect what is opened to these `PORTS`")
+	f.StringSliceVar(&v.dialled, "dialled", []string{"21"}, "with --install-rules: redirect what is opened to these `PORTS`")
 	f.StringSliceVar(&v.from, "from", nil, "with --install-rules: redirect only what comes from these `NETWORKS`")
 	f.StringSliceVar(&v.except, "except", nil, "with --install-rules: leave servers in these `NETWORKS` alone")
 	f.BoolVar(&v.explicit, "explicit", false, "take clients that log in as user@host[:port]; needs --allow")
@@ -281,10 +282,8 @@ func (v *gatewayFlags) check() error {
 			return fmt.Errorf("--health-user: %w", err)
 		}
 	}
-	for _, p := range v.dialled {
-		if p < 1 || p > 65535 {
-			return fmt.Errorf("--dialled %d: want ports from 1 to 65535", p)
-		}
+	if _, err := v.dialledPorts(); err != nil {
+		return err
 	}
 	if v.ports != "" {
 		if _, err := firewall.ParsePorts(v.ports); err != nil {
@@ -305,6 +304,19 @@ func (v *gatewayFlags) check() error {
 		}
 	}
 	return nil
+}
+
+// dialledPorts are those that clients open control connections to.
+func (v *gatewayFlags) dialledPorts() ([]uint16, error) {
+	var ports []uint16
+	for _, text := range v.dialled {
+		p, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || p == 0 {
+			return nil, fmt.Errorf("--dialled %q: want ports from 1 to 65535", text)
+		}
+		ports = append(ports, uint16(p))
+	}
+	return ports, nil
 }
 
 // prefixes reads networks; an address is a network of one.

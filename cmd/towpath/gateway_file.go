@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -32,18 +33,41 @@ func readFlagFile(name string, f *pflag.FlagSet) error {
 		}
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	var errs []error
+	var wrong []*config.Error
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		flag := f.Lookup(key)
 		if flag == nil || key == "config" {
-			errs = append(errs, config.Locate(name, text, key, false, fmt.Errorf("there is no key %q; the keys are the flags of towpath gateway", key)))
+			like, err := likeFlag(key, f), fmt.Errorf("there is no key %q", key)
+			if like != "" {
+				err = fmt.Errorf("%w; did you mean %s?", err, like)
+			} else {
+				err = fmt.Errorf("%w; \"towpath config keys --gateway\" lists all", err)
+			}
+			wrong = append(wrong, config.Locate(name, text, key, gatewaySecrets[like], err))
 			continue
 		}
 		if err := setFlag(flag, keys[key]); err != nil {
-			errs = append(errs, config.Locate(name, text, key, gatewaySecrets[key], err))
+			wrong = append(wrong, config.Locate(name, text, key, gatewaySecrets[key], err))
 		}
+		flag.Changed = true
+	}
+	slices.SortStableFunc(wrong, func(a, b *config.Error) int { return a.Origin.Line - b.Origin.Line })
+	var errs []error
+	for _, e := range wrong {
+		errs = append(errs, e)
 	}
 	return errors.Join(errs...)
+}
+
+// likeFlag proposes the flag that is meant, or "".
+func likeFlag(key string, f *pflag.FlagSet) string {
+	var names []string
+	f.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "config" {
+			names = append(names, f.Name)
+		}
+	})
+	return config.Nearest(strings.ReplaceAll(key, "_", "-"), names)
 }
 
 // gatewaySecrets are the keys whose values are passwords.
@@ -53,7 +77,15 @@ var gatewaySecrets = map[string]bool{"health-user": true, "socks-user": true}
 func setFlag(flag *pflag.Flag, value any) error {
 	list, many := value.([]any)
 	if !many {
-		return flag.Value.Set(fmt.Sprint(value))
+		err := flag.Value.Set(fmt.Sprint(value))
+		if _, number := errors.AsType[*strconv.NumError](err); number {
+			want := "a whole number"
+			if flag.Value.Type() == "bool" {
+				want = "true or false"
+			}
+			return fmt.Errorf("%q: want %s", fmt.Sprint(value), want)
+		}
+		return err
 	}
 	to, ok := flag.Value.(pflag.SliceValue)
 	if !ok {

@@ -98,14 +98,10 @@ func (v *gatewayFlags) redirection() firewall.Redirection {
 	if err != nil {
 		to = 0 // which the redirection refuses, as it must refuse a port yet to be chosen
 	}
-	r := firewall.Redirection{
-		To: uint16(to), Clients: must(prefixes(v.from)), Except: must(prefixes(v.except)),
-		Transparent: v.redirect == "tproxy",
+	return firewall.Redirection{
+		Ports: must(v.dialledPorts()), To: uint16(to),
+		Clients: must(prefixes(v.from)), Except: must(prefixes(v.except)), Transparent: v.redirect == "tproxy",
 	}
-	for _, p := range v.dialled {
-		r.Ports = append(r.Ports, uint16(p))
-	}
-	return r
 }
 
 // expectations are for control connections by all ports that the flags name.
@@ -117,9 +113,7 @@ func (v *gatewayFlags) expectations() firewall.ConntrackOptions {
 func (v *gatewayFlags) controlPorts() []uint16 {
 	ports := []uint16{21}
 	if v.transparent {
-		for _, p := range v.dialled {
-			ports = append(ports, uint16(p))
-		}
+		ports = append(ports, must(v.dialledPorts())...)
 	}
 	for _, addr := range slices.Concat(v.listen, v.to) {
 		where, _, _ := strings.Cut(strings.TrimSpace(addr), " ") // the rest of a server is about it
@@ -188,9 +182,7 @@ func (v *gatewayFlags) plan(w io.Writer) error {
 func (v *gatewayFlags) inputPorts() string {
 	var ports []string
 	if v.redirect == "tproxy" { // packets still name the port that was dialled
-		for _, p := range v.dialled {
-			ports = append(ports, fmt.Sprint(p))
-		}
+		ports = append(ports, v.dialled...)
 	}
 	for _, a := range append(v.listen, v.implicit, v.socks) {
 		if p := portOf(a); a != "" && !slices.Contains(ports, p) {

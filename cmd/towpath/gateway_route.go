@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -45,11 +44,7 @@ func (g *gatewayService) route(v *gatewayFlags, o *gateway.Options) error {
 			return err
 		}
 		if g.pool == nil {
-			if g.pool, err = backends.NewPool(set, g.log); err == nil {
-				var ctx context.Context
-				ctx, g.endChecks = context.WithCancel(context.Background())
-				g.checks.Go(func() { g.pool.Run(ctx) })
-			}
+			g.pool, err = backends.NewPool(set, g.log)
 		} else {
 			err = g.pool.Set(set)
 		}

@@ -80,6 +80,11 @@ func runGateway(ctx context.Context, load func() (*gatewayFlags, error), out io.
 	defer notifier.Close()
 	g.greet(out, v)
 	ended := g.run()
+	if g.pool != nil {
+		var ctx context.Context
+		ctx, g.endChecks = context.WithCancel(context.Background())
+		g.checks.Go(func() { g.pool.Run(ctx) })
+	}
 	if g.control != nil {
 		g.answers.Go(func() {
 			if err := control.Serve(g.control, g.answer); err != nil {

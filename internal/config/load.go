@@ -186,9 +186,17 @@ func (s *Settings) readFlags(fs *pflag.FlagSet) error {
 	return errors.Join(errs...)
 }
 
-// suggest proposes the known name that is meant by name, if one is near: one
-// that differs by few letters, or the only one that is called so in some section.
+// suggest proposes the known name that is meant by name.
 func suggest(name string, known []string) string {
+	if best := Nearest(name, known); best != "" {
+		return "; did you mean " + best + "?"
+	}
+	return "; \"towpath config keys\" lists all"
+}
+
+// Nearest is the known name that is meant by name, or "" if none is near: one that
+// differs by few letters, or the only one that is called so in some section.
+func Nearest(name string, known []string) string {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	var same []string
 	best, least := "", 1+len(name)/3
@@ -203,10 +211,7 @@ func suggest(name string, known []string) string {
 	if len(same) == 1 {
 		best = same[0]
 	}
-	if best == "" {
-		return "; \"towpath config keys\" lists all"
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
 // distance is how many letters must be put in, taken out or changed to make b

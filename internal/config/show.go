@@ -71,7 +71,7 @@ func WriteExample(w io.Writer) error {
 		if k.Flag != "" {
 			doc += " (--" + k.Flag + ")"
 		}
-		fmt.Fprintf(b, "\n%s#%s\n", wrap(doc, "# ", 80), k.Line(k.Shown()))
+		fmt.Fprintf(b, "\n%s#%s\n", Wrap(doc, "# ", 80), k.Line(k.Shown()))
 		if e := examples[k.Name]; e != nil {
 			fmt.Fprintf(b, "#%s\n", k.Line(e))
 		}
@@ -93,8 +93,8 @@ var examples = map[string][]string{
 	"log.xferlog":      {"/var/log/towpath/xferlog"},
 }
 
-// wrap breaks text into lines of at most width bytes, each after prefix.
-func wrap(text, prefix string, width int) string {
+// Wrap breaks text into lines of at most width bytes, each after prefix.
+func Wrap(text, prefix string, width int) string {
 	var b strings.Builder
 	line := prefix
 	for word := range strings.FieldsSeq(text) {
