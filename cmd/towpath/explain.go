@@ -179,7 +179,7 @@ func (e *explaining) plain() bool {
 
 // show writes the story in the form that was asked for.
 func (e *explaining) show(w io.Writer, v *view.View) error {
-	v.All = e.all
+	v.All, v.Chosen = e.all, e.options.Filter != (explain.Filter{})
 	if e.html != "" {
 		if err := writeNew(e.html, v.WriteHTML); err != nil {
 			return err

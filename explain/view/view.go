@@ -30,6 +30,8 @@ type View struct {
 	// All shows what is left out else: the steps of every session, and all of
 	// them.
 	All bool
+	// Chosen says that the story holds those sessions only that were asked for.
+	Chosen bool
 
 	story   *explain.Story
 	lang    words.Lang
@@ -252,6 +254,9 @@ func mark(d explain.Verdict) string {
 func (v *View) Verdict() string {
 	sessions := v.Told()
 	if len(sessions) == 0 {
+		if v.Chosen {
+			return v.say("view.none.chosen")
+		}
 		return v.say("view.none")
 	}
 	count, ended := map[explain.Verdict]int{}, map[explain.Verdict]int{}

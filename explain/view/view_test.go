@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/binary"
 	"encoding/json"
@@ -352,6 +353,54 @@ func TestJSON(t *testing.T) {
 	// And it can tell.
 	if got := check(schema, schema, "", map[string]any{"schema_version": 2.0, "captures": []any{}, "sessions": "none", "more": 1.0}); len(got) != 4 {
 		t.Errorf("found %q, want four problems", got)
+	}
+}
+
+// So is that of every capture that we have.
+func TestJSONOfCaptures(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "explain.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(raw, &schema); err != nil {
+		t.Fatal(err)
+	}
+	dirs := []string{filepath.Join("..", "testdata", "captures"), filepath.Join("..", "..", "capture", "testdata")}
+	if more := os.Getenv("TOWPATH_CAPTURES"); more != "" {
+		dirs = append(dirs, more, filepath.Join(more, "nat-pairs"))
+	}
+	n := 0
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.*cap*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			n++
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				t.Parallel()
+				story, err := explain.Explain(t.Context(), []string{file}, explain.Options{Hash: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var b bytes.Buffer
+				if err := view.New(story, words.English).WriteJSON(&b); err != nil {
+					t.Fatal(err)
+				}
+				var value any
+				if err := json.Unmarshal(b.Bytes(), &value); err != nil {
+					t.Fatal(err)
+				}
+				for _, problem := range check(schema, schema, filepath.Base(file), value) {
+					t.Error(problem)
+				}
+			})
+		}
+	}
+	if n < 20 {
+		t.Errorf("there are %d captures in %v", n, dirs)
 	}
 }
 

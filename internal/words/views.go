@@ -8,6 +8,12 @@ var views = map[string]message{
 		"擷取檔中沒有 FTP 工作階段。",
 		"キャプチャに FTP セッションはありません。",
 	},
+	"view.none.chosen": {
+		"No FTP session in the capture is as was asked for.",
+		"抓包中没有符合条件的 FTP 会话。",
+		"擷取檔中沒有符合條件的 FTP 工作階段。",
+		"条件に合う FTP セッションはキャプチャにありません。",
+	},
 	"view.verdict":          {"{sessions}, {transfers}: {list}.", "{sessions}，{transfers}：{list}。", "{sessions}，{transfers}：{list}。", "{sessions}、{transfers}：{list}。"},
 	"view.verdict.sessions": {"{sessions} without a transfer: {list}.", "{sessions}，没有传输：{list}。", "{sessions}，沒有傳輸：{list}。", "{sessions}、転送なし：{list}。"},
 	"view.sessions.one":     {"{n} session", "{n} 个会话", "{n} 個工作階段", "{n} セッション"},
