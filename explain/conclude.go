@@ -193,6 +193,9 @@ func (t *talk) judge(d *deal, i int) {
 	case l != nil && !established:
 		x.Verdict = Failed
 		t.failure(d, i)
+	case x.Verb == "" && x.AnnouncedAt >= 0 && (established || l == nil) && t.turnedAway(x.AnnouncedAt) != nil:
+		x.Verdict = Failed
+		t.deny(d, i, t.turnedAway(x.AnnouncedAt))
 	case established && x.Connection.isReset() && !x.Complete:
 		if x.Inferred && x.Protected && x.Bytes > 0 { // some programs end TLS so
 			x.Verdict = Unknown
@@ -219,6 +222,40 @@ func (t *talk) judge(d *deal, i int) {
 		x.Verdict = Unknown
 	}
 	t.inspect(d, i)
+}
+
+// turnedAway finds the command that the server refused as the last thing before
+// the client left, or announced again: what it wanted to move it then gave up.
+// curl asks for SIZE before it asks for the file. It looks behind command from.
+func (t *talk) turnedAway(from int) *Command {
+	var last *Command
+	again := false
+	for i := from + 1; i < len(t.Commands) && !again; i++ {
+		switch c := &t.Commands[i]; {
+		case announces(c.Verb):
+			again = true
+		case c.Verb != "" && c.Verb != "QUIT" && c.Verb != "ABOR":
+			last = c
+		}
+	}
+	if last == nil || last.Code/100 != 5 || !ofFiles(last.Verb) || !again && !t.gaveUp() && !t.left() {
+		return nil
+	}
+	return last
+}
+
+// deny says that a client has left since a command was refused.
+func (t *talk) deny(d *deal, i int, c *Command) {
+	t.found(d, i, "refused.file", Error, []int{c.Packet, c.Replied.Packet}, "verb", quoted(strings.TrimSpace(c.Verb+" "+c.Arg)), "reply", answered(c.Code, c.Reply))
+}
+
+// ofFiles says whether a verb is about a file or a directory, and moves none.
+func ofFiles(verb string) bool {
+	switch verb {
+	case "CWD", "CDUP", "SIZE", "MDTM", "MLST", "MKD", "RMD", "DELE", "RNFR", "RNTO", "XCWD", "XMKD", "XRMD":
+		return true
+	}
+	return false
 }
 
 func (c *Connection) isReset() bool {
@@ -602,6 +639,9 @@ func (t *talk) observe() {
 			name = "login-refused.user" // no password was asked for
 		}
 		t.found(nil, -1, name, Error, at, "user", t.User, "reply", answered(last.Code, last.Reply))
+	}
+	if c := t.turnedAway(-1); c != nil && len(t.Transfers) == 0 && t.loggedIn() {
+		t.deny(nil, -1, c)
 	}
 	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {
 		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" {

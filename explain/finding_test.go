@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,24 @@ func TestFindings(t *testing.T) {
 			C: PASV
 			S: 227 Entering Passive Mode (10,0,0,2,195,81).
 			D: client 198.51.100.2:50001 refused`, "not-forwarded", "failed", "198.51.100.2:50000"},
+		"no such file, and so never asked for": {`
+			C: EPSV
+			S: 229 ok (|||50000|)
+			C: SIZE none.txt
+			S: 550 No such file.
+			D: client 198.51.100.2:50000 reset
+			C: QUIT
+			S: 221 bye`, "refused", "failed", `refuses SIZE none.txt: "550 No such file."`},
+		"a directory on the way to a file": {`
+			C: CWD none
+			S: 550 none
+			C: EPSV
+			S: 229 ok (|||50000|)
+			C: SIZE some
+			S: 550 is none
+			C: RETR some
+			D: client 198.51.100.2:50000 server 10
+			S: 226 done`, "", "worked", ""},
 		"inside address": {`
 			C: PASV
 			S: 227 Entering Passive Mode (10,0,0,2,195,80).
@@ -170,6 +189,22 @@ func TestLoginRefused(t *testing.T) {
 		x := played(t, Options{}, dialogue)
 		if f := x.Findings[0]; x.Verdict != Failed || f.ID != "login-refused" || f.Text != want {
 			t.Errorf("%s: got %s, %+v, want %s", dialogue, x.Verdict, f, want)
+		}
+	}
+}
+
+// A session that ends with a refusal has not done what it was for.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	for dialogue, want := range map[string]Verdict{
+		"C: CWD none\nS: 550 None.\nC: QUIT\nS: 221 bye":                         Failed,
+		"C: CWD none\nS: 550 None.\nC: CWD some\nS: 250 ok\nC: QUIT\nS: 221 bye": Worked,
+		"C: FEAT\nS: 500 What?\nC: QUIT\nS: 221 bye":                             Worked,
+	} {
+		x := played(t, Options{}, login+dialogue)
+		has := slices.ContainsFunc(x.Findings, func(f Finding) bool { return f.ID == "refused" && f.Text == `The server refuses CWD none: "550 None."` })
+		if x.Verdict != want || has != (want == Failed) {
+			t.Errorf("%s: got %s, %+v, want %s", dialogue, x.Verdict, x.Findings, want)
 		}
 	}
 }

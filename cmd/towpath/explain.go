@@ -197,7 +197,10 @@ func (e *explaining) show(w io.Writer, v *view.View) error {
 		write = v.WriteJSON
 	case e.html != "":
 		write = func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "%s\n%s\n", v.Verdict(), e.html)
+			if err := v.WriteVerdict(w); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(w, e.html)
 			return err
 		}
 	}

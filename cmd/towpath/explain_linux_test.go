@@ -65,8 +65,9 @@ func TestExplainTerminal(t *testing.T) {
 	}
 }
 
-// shown is what comes out of a terminal since its size was changed, when all is
-// drawn anew: only there words stand together.
+// shown is what comes out of a terminal since a key was pressed, or since its size
+// was changed, when all is drawn anew: only there words stand together. A key is
+// pressed when the screen before was seen, so no older one is still to come.
 type shown struct {
 	t      *testing.T
 	master *os.File
@@ -112,6 +113,9 @@ func (s *shown) resize() {
 
 func (s *shown) press(keys string) {
 	s.t.Helper()
+	s.mu.Lock()
+	s.text.Reset()
+	s.mu.Unlock()
 	if _, err := fmt.Fprint(s.master, keys); err != nil {
 		s.t.Fatal(err)
 	}

@@ -340,7 +340,7 @@ func (v *View) shorten(d *ladder.Drawing) {
 // WriteLadder writes a ladder of each session that is told.
 func (v *View) WriteLadder(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(v.Verdict() + "\n")
+	v.verdict(&b, ladderWidth)
 	for _, s := range v.shown() {
 		d, _ := v.Ladder(s.ID)
 		v.shorten(d)

@@ -79,10 +79,8 @@ func (v *View) Title(s *explain.Session) string {
 // them what happened step by step.
 func (v *View) WriteText(w io.Writer) error {
 	var b strings.Builder
-	verdict := v.Verdict()
 	v.captures(&b, width)
-	columns.Wrap(&b, "", "", verdict, width)
-	v.reasons(&b)
+	v.verdict(&b, width)
 	if v.count() > 1 {
 		b.WriteByte('\n')
 		v.table(&b)
@@ -94,14 +92,28 @@ func (v *View) WriteText(w io.Writer) error {
 		}
 	}
 	v.remaining(&b)
-	if len(v.Told()) > 0 {
+	switch n := v.count(); {
+	case n > 1:
 		b.WriteByte('\n')
-		columns.Wrap(&b, "", "", verdict, width)
-	}
-	if v.count() > 1 { // of one they stand right above
-		v.reasons(&b)
+		v.verdict(&b, width)
+	case n == 1: // why stands right above
+		b.WriteByte('\n')
+		columns.Wrap(&b, "", "", v.Verdict(), width)
 	}
 	return flush(w, &b)
+}
+
+// WriteVerdict writes the verdict alone, with what it is for and what to do.
+func (v *View) WriteVerdict(w io.Writer) error {
+	var b strings.Builder
+	v.verdict(&b, width)
+	return flush(w, &b)
+}
+
+// verdict says what became of all, why, and what to do.
+func (v *View) verdict(b *strings.Builder, width int) {
+	columns.Wrap(b, "", "", v.Verdict(), width)
+	v.reasons(b, width)
 }
 
 // flush writes what b holds. It is called behind each session: of many, one is
@@ -126,7 +138,7 @@ func (v *View) captures(b *strings.Builder, width int) {
 	}
 }
 
-func (v *View) reasons(b *strings.Builder) {
+func (v *View) reasons(b *strings.Builder, width int) {
 	for _, f := range v.Reasons() {
 		columns.Wrap(b, sign(f.Severity)+" ", "  ", columns.Shown(f.Text), width)
 		if f.Advice != "" {
