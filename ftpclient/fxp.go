@@ -228,8 +228,13 @@ func (x fxpRun) run(ctx context.Context, listens, connects peerOf) error {
 		return nil
 	}
 	for _, t := range []*transfer{first, second} {
-		if t.answer != nil && t.s.alive() == nil {
-			_ = t.settle() // ends what goes on; the cause is known
+		if t.answer == nil || t.s.alive() != nil {
+			continue
+		}
+		// It ends what goes on. What one was cut off for the other may say only
+		// now, and of its own accord: to ABOR the answer is 426.
+		if why := t.settle(); refused(err, 426) && refused(why, 451, 452, 550, 552, 553) {
+			err = why
 		}
 	}
 	return err

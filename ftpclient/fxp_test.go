@@ -12,6 +12,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"towpath/ftp"
 	"towpath/ftpclient"
 	"towpath/ftpserver"
 	"towpath/ftptest"
@@ -276,6 +277,27 @@ func TestFXPBreaks(t *testing.T) {
 			}
 			atRest(t, b)
 		})
+	}
+}
+
+// A target may say late what broke, when the source has long been cut off and the
+// target been told to end it.
+func TestFXPSaysLate(t *testing.T) {
+	t.Parallel()
+	source := play(t, &villain{on: map[string]func(*peer, string){
+		"SIZE": func(p *peer, _ string) { p.say("213 8") },
+		"PORT": func(p *peer, _ string) { p.say("200 It is noted.") },
+		"RETR": func(p *peer, _ string) { p.say("150 Here it comes.", "426 The data connection is broken.") },
+	}})
+	target := play(t, &villain{on: map[string]func(*peer, string){
+		"SIZE": func(p *peer, _ string) { p.say("550 There is no such file.") },
+		"STOR": func(p *peer, _ string) { p.say("150 I take it.") },
+		"ABOR": func(p *peer, _ string) { p.say("451 The disk is broken.", "226 There is nothing to abort.") },
+	}})
+	a, b := visit(t, source), visit(t, target)
+	err := ftpclient.FXP(testContext(t), a, "big", b, "copy")
+	if e, ok := errors.AsType[*ftp.Error](err); !ok || e.Reply.Code != 451 || errors.Is(err, ftpclient.ErrFXP) {
+		t.Errorf("got %v, want the 451 of the target", err)
 	}
 }
 
