@@ -156,7 +156,9 @@ func (b *browser) keep(name string, ids []int) (n int, err error) {
 		err = errors.Join(err, f.Close())
 	}()
 	if !asPackets(name) {
-		return 0, b.view.Only(ids...).WriteText(f)
+		some := b.view.Only(ids...)
+		some.All = true // they were chosen one by one
+		return 0, some.WriteText(f)
 	}
 	wanted := map[int]map[pair]bool{} // by capture
 	for _, id := range ids {
