@@ -64,14 +64,14 @@ func (s *Session) Steps() []Step {
 			serves[x.CommandAt] = i + 1
 		}
 	}
-	for i := range s.Commands {
-		n.command(&s.Commands[i], announced[i], serves[i]-1)
-	}
 	if s.Secured.Packet != 0 {
 		n.add(Step{Mark: s.Secured, Kind: StepTLS, Transfer: -1, Says: words.Say("step.secured")}, "client")
 	}
 	if s.Cleared.Packet != 0 {
 		n.add(Step{Mark: s.Cleared, Kind: StepTLS, Transfer: -1, Says: words.Say("step.cleared")}, "client")
+	}
+	for i := range s.Commands {
+		n.command(&s.Commands[i], announced[i], serves[i]-1)
 	}
 	for i, x := range s.Transfers {
 		if x.Connection != nil {

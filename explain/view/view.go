@@ -276,7 +276,11 @@ func (v *View) Verdict() string {
 	var parts []string
 	for _, d := range verdicts {
 		if n := count[d]; n > 0 {
-			parts = append(parts, v.say("view.count."+string(d), "n", n))
+			name := "view.count." + string(d)
+			if d == explain.Unknown && transfers > 0 && v.gone.moved[d] == 0 {
+				name += unknown(sessions)
+			}
+			parts = append(parts, v.say(name, "n", n))
 		}
 	}
 	if n := v.gone.lone + lone(sessions); n > 0 && transfers > 0 {
@@ -287,6 +291,30 @@ func (v *View) Verdict() string {
 		return v.say("view.verdict.sessions", "sessions", v.counted("view.sessions", v.count()), "list", list)
 	}
 	return v.say("view.verdict", "sessions", v.counted("view.sessions", v.count()), "transfers", v.counted("view.transfers", transfers), "list", list)
+}
+
+// unknown is why nothing can be told of transfers, if it is the same for all of
+// them: they are under TLS, or the capture ends before they do.
+func unknown(sessions []*explain.Session) string {
+	why := ""
+	for _, s := range sessions {
+		for _, t := range s.Transfers {
+			this := ""
+			switch {
+			case t.Verdict != explain.Unknown:
+				continue
+			case s.TLS && t.Verb == "":
+				this = ".tls"
+			case t.Verb != "" && t.Code < 200:
+				this = ".open"
+			}
+			if this == "" || why != "" && why != this {
+				return ""
+			}
+			why = this
+		}
+	}
+	return why
 }
 
 // count is how many sessions there are, with those that were let go.
@@ -309,7 +337,7 @@ func alone(s *explain.Session) bool {
 }
 
 // Reasons are the findings that say why something failed, each once, most
-// frequent first, and behind them those of attacks.
+// frequent first, and behind them what else is to be known at once.
 func (v *View) Reasons() []explain.Finding {
 	var all []explain.Finding
 	times, seen := map[string]int{}, map[string]bool{}
@@ -319,7 +347,7 @@ func (v *View) Reasons() []explain.Finding {
 			continue // as most
 		}
 		for _, f := range v.findings(s) {
-			if f.Severity != explain.Error && !attack(f.ID) {
+			if f.Severity != explain.Error && !urgent(f.ID) {
 				continue
 			}
 			if times[f.ID]++; !seen[f.ID] {
@@ -334,12 +362,13 @@ func (v *View) Reasons() []explain.Finding {
 	return all
 }
 
-// attack says whether what was found is of more than one session's concern.
-func attack(id string) bool { return id == "brute-force" || id == "bounce" }
+// urgent says whether a finding that is no error belongs to the verdict: that of
+// an attack, and that of what cannot be told from this side.
+func urgent(id string) bool { return id == "brute-force" || id == "bounce" || id == "no-connection" }
 
 // telling says whether a session has a finding that is a reason.
 func telling(s *explain.Session) bool {
-	return slices.ContainsFunc(s.Findings, func(f explain.Finding) bool { return f.Severity == explain.Error || attack(f.ID) })
+	return slices.ContainsFunc(s.Findings, func(f explain.Finding) bool { return f.Severity == explain.Error || urgent(f.ID) })
 }
 
 // severity puts what matters most first.

@@ -563,6 +563,27 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
+// What cannot be told has a reason, and the verdict gives it.
+func TestUntold(t *testing.T) {
+	t.Parallel()
+	const pasv, to = "C: PASV", "S: 227 Entering Passive Mode (198,51,100,2,195,80)."
+	for want, lines := range map[string][]string{
+		"1 session, 1 transfer: 1 cannot be told, for the capture ends before.\n": {pasv, to, "C: RETR sea.txt", "S: 150 Here it comes"},
+		"1 session, 1 transfer: 1 cannot be told.\n! The client should have connected to 198.51.100.2:50000, and no packet of that\n  is in the capture": {
+			pasv, to, "C: QUIT", "S: 221 Bye",
+		},
+	} {
+		v := told(t, words.English, []string{"untold"}, func(w *wire) {
+			c := w.dial(client+":40000", server+":21")
+			login(c)
+			c.talk(lines...)
+		})
+		if got := text(t, func(b *strings.Builder) error { return v.WriteVerdict(b) }); !strings.HasPrefix(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
 // Of many sessions those that failed are told, and of a long one the ends.
 func TestMany(t *testing.T) {
 	t.Parallel()

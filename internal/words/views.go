@@ -28,6 +28,8 @@ var views = map[string]message{
 	"view.count.failed":       {"{n} failed", "{n} 失败", "{n} 失敗", "失敗 {n}"},
 	"view.count.not-captured": {"{n} not in the capture", "{n} 不在抓包中", "{n} 不在擷取檔中", "キャプチャ外 {n}"},
 	"view.count.unknown":      {"{n} cannot be told", "{n} 无法判断", "{n} 無法判斷", "判断不能 {n}"},
+	"view.count.unknown.tls":  {"{n} under TLS cannot be told", "{n} 在 TLS 下，无法判断", "{n} 在 TLS 下，無法判斷", "TLS 下のため判断不能 {n}"},
+	"view.count.unknown.open": {"{n} cannot be told, for the capture ends before", "{n} 无法判断：抓包在其结束前停止", "{n} 無法判斷：擷取在其結束前停止", "終わる前にキャプチャが終わり判断不能 {n}"},
 	"view.count.packets.one":  {"{n} packet", "{n} 个包", "{n} 個封包", "{n} パケット"},
 	"view.count.packets.many": {"{n} packets", "{n} 个包", "{n} 個封包", "{n} パケット"},
 
