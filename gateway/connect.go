@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -230,12 +231,17 @@ func (s *session) askWho() error {
 				continue
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) {
+				s.because(errNoLogin.Error())
 				s.with(func() { s.say(ftp.NewReply(421, "Nobody logged in in time. Goodbye."), true) })
 				err = errNoLogin
+			}
+			if errors.Is(err, io.EOF) {
+				err = errClientGone
 			}
 			return err
 		}
 		if tries++; tries > mostBefore {
+			s.because("too many commands before USER")
 			s.with(func() { s.say(ftp.NewReply(421, "Too many commands before USER. Goodbye."), true) })
 			return errNoLogin
 		}
@@ -279,6 +285,7 @@ func (s *session) before(l line) (done bool, err error) {
 	}
 	switch c.Verb {
 	case "QUIT":
+		s.because(errClientGone.Error())
 		s.with(func() { s.say(ftp.NewReply(221, "Goodbye."), true) })
 		return true, errClientGone
 	case "NOOP":
@@ -302,7 +309,12 @@ func (s *session) before(l line) (done bool, err error) {
 		return false, nil
 	case "HOST":
 		s.with(func() { s.visitor.Host = strings.TrimSpace(c.Arg) })
-		if err := s.settleOn(l); !errors.Is(err, ErrNeedUser) {
+		err := s.settleOn(l)
+		if no, is := errors.AsType[NoWay](err); is {
+			s.with(func() { s.visitor.Host = "" })
+			return reply(504, s.noWay(no, err))
+		}
+		if !errors.Is(err, ErrNeedUser) {
 			return err == nil, err
 		}
 		return reply(220, "Noted.")
@@ -312,6 +324,10 @@ func (s *session) before(l line) (done bool, err error) {
 		}
 		s.with(func() { s.visitor.User = c.Arg })
 		err := s.settleOn(l)
+		if no, is := errors.AsType[NoWay](err); is {
+			s.with(func() { s.visitor.User = "" })
+			return reply(530, s.noWay(no, err))
+		}
 		if errors.Is(err, ErrNeedUser) {
 			return reply(530, "Say which server: USER name@host, or HOST before USER.")
 		}
@@ -320,17 +336,27 @@ func (s *session) before(l line) (done bool, err error) {
 	return reply(530, "Log in first.")
 }
 
+// noWay is what a client hears who named a server that there is not for him.
+func (s *session) noWay(no NoWay, err error) string {
+	s.log(slog.LevelWarn, "no server", "err", err)
+	if text := err.Error(); text != no.Error() {
+		return text + "."
+	}
+	return strings.ToUpper(string(no[:1])) + string(no[1:]) + "."
+}
+
 // settleOn connects to the server that is known now and hands it l, whose reply
 // the client hears in its turn.
 func (s *session) settleOn(l line) error {
 	_, err := s.seek()
-	if errors.Is(err, ErrNeedUser) {
+	if _, never := errors.AsType[NoWay](err); never || errors.Is(err, ErrNeedUser) {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
 		s.log(slog.LevelWarn, "no server", "err", err)
+		s.cause = "no server: " + plainError(err)
 		s.say(ftp.NewReply(421, "No server can be reached: "+plainError(err)+"."), true)
 		return err
 	}

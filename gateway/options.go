@@ -125,12 +125,19 @@ type Router interface {
 	// Route returns the server for v, leaving out those tried, which are names.
 	// [ErrNeedUser] makes the gateway greet in the server's place and ask again
 	// when [Visitor.User] or Host is known. The text of any other error goes
-	// into the 421 or 530.
+	// into the 421, or the 530 if it is a [NoWay].
 	Route(ctx context.Context, v Visitor, tried []string) (*Seat, error)
 }
 
 // ErrNeedUser is what a [Router] answers that must know who it is for.
 var ErrNeedUser = errors.New("the server depends on the user")
+
+// NoWay is why a [Router] leads a client nowhere whatever the time: he named a
+// server that there is not for him. He hears 530, and may name another.
+type NoWay string
+
+// Error is the reason, as the client hears it.
+func (n NoWay) Error() string { return string(n) }
 
 // Seat is a place at a server.
 type Seat struct {

@@ -35,7 +35,7 @@ type Forward struct {
 }
 
 // ErrNoHost is told to a client who did not say where to go.
-var ErrNoHost = errors.New("say which server: log in as USER@HOST or USER@HOST:PORT")
+var ErrNoHost error = gateway.NoWay("say which server: log in as USER@HOST or USER@HOST:PORT")
 
 // Route implements [gateway.Router].
 func (f *Forward) Route(ctx context.Context, v gateway.Visitor, tried []string) (*gateway.Seat, error) {

@@ -230,10 +230,17 @@ func TestUserAtHost(t *testing.T) {
 		conn := ftptest.Dial(t, at)
 		conn.Expect(220)
 		conn.Send("USER " + ftptest.User + "@" + to)
-		if r := conn.Reply(); r.Code != 421 || !strings.Contains(r.String(), "does not lead there") {
+		if r := conn.Reply(); r.Code != 530 || !strings.Contains(r.String(), "does not lead there") {
 			t.Errorf("%s: %v", to, r)
 		}
-		conn.ExpectEOF()
+		// He may think again, and may leave.
+		conn.Do("USER "+ftptest.User, 530)
+		if to == "127.0.0.1:22" {
+			conn.Do("QUIT", 221)
+			conn.ExpectEOF()
+			continue
+		}
+		conn.Do("USER "+ftptest.User+"@"+s.Addr, 331)
 	}
 }
 

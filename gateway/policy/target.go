@@ -1,12 +1,13 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"towpath/gateway"
 )
 
 // Target names servers: by a network, or by a pattern of names; and by ports.
@@ -144,7 +145,7 @@ func FormatNetwork(n netip.Prefix) string {
 }
 
 // ErrTarget is what every refusal of [Targets] is.
-var ErrTarget = errors.New("the gateway does not lead there")
+var ErrTarget error = gateway.NoWay("the gateway does not lead there")
 
 // Targets are where clients may be led who name a server themselves. None means
 // nowhere: a gateway that leads anybody anywhere is an open proxy, and a way
