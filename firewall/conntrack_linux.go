@@ -90,6 +90,23 @@ func (c *Conntrack) Attend(port uint16) error {
 	return nil
 }
 
+// Sweep takes away what a process before us has left that was killed: its table
+// went with it, but expectations wait until their time is over. It takes those of
+// all processes in the namespace that work as we do, so whoever sweeps must be the
+// only one.
+func (c *Conntrack) Sweep() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("sweeping expectations: %w", io.ErrClosedPipe)
+	}
+	err := c.ask(expectDelete, false, func(e *netlink.AttributeEncoder) { e.String(ctaExpectHelper, inert) })
+	if err != nil {
+		return fmt.Errorf("sweeping expectations: %w", err)
+	}
+	return nil
+}
+
 // The kernel counts the direction of a connection so.
 const (
 	fromOpener = 0
@@ -195,7 +212,7 @@ const (
 	flowNew      = unix.NFNL_SUBSYS_CTNETLINK << 8 // IPCTNL_MSG_CT_NEW
 
 	ctaExpectMaster, ctaExpectTuple, ctaExpectMask, ctaExpectTimeout = 1, 2, 3, 4
-	ctaExpectNAT, ctaExpectFunction                                  = 10, 11
+	ctaExpectHelper, ctaExpectNAT, ctaExpectFunction                 = 6, 10, 11
 	ctaExpectNATDirection, ctaExpectNATTuple                         = 1, 2
 
 	ctaTupleOriginal, ctaTupleReply                = 1, 2

@@ -21,6 +21,9 @@ func OpenConntrack(ConntrackOptions) (*Conntrack, error) { return nil, errConntr
 // Attend fails on this system.
 func (*Conntrack) Attend(uint16) error { return errConntrack }
 
+// Sweep fails on this system.
+func (*Conntrack) Sweep() error { return errConntrack }
+
 // Open implements [Opener]. It fails on this system.
 func (*Conntrack) Open(context.Context, Pinhole) (io.Closer, error) { return nil, errConntrack }
 

@@ -65,6 +65,9 @@ func (g *gatewayService) expect(ctx context.Context, v *gatewayFlags, n firewall
 	if can.Conntrack == nil {
 		c, err := firewall.OpenConntrack(v.expectations())
 		if err == nil {
+			if err := c.Sweep(); err != nil {
+				g.plane.note("what a gateway before this one has opened stays for its seconds: %v", err)
+			}
 			g.plane.closers = append(g.plane.closers, c)
 			g.plane.opener, g.plane.name = firewall.Either(c, n), "conntrack or nftables"
 			g.plane.note("a firewall here that drops should have the rule: ct state established,related accept")
