@@ -48,6 +48,7 @@ func FuzzExplain(f *testing.F) {
 			return
 		}
 		checkStory(t, teller.Story())
+		heard(t, b, true)
 	})
 }
 
