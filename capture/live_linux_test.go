@@ -1,81 +1,24 @@
 package capture_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"towpath/capture"
+	"towpath/internal/alone"
 )
-
-// insideVariable says that this process is in a network namespace of its own.
-const insideVariable = "TOWPATH_CAPTURE_INSIDE"
-
-// inNamespace has the test that calls it run again in a network namespace of its
-// own, where an ordinary user may listen on interfaces. It reports whether it
-// is there already.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(insideVariable) != "" {
-		return true
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
-	c.Env = append(os.Environ(), insideVariable+"=1")
-	c.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Skipf("the kernel makes no namespace for us: %v (user.max_user_namespaces, kernel.unprivileged_userns_clone or AppArmor may forbid it)", err)
-	}
-	if err := c.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, &out)
-	}
-	return false
-}
-
-// up switches the one interface of a new namespace on.
-func up(t *testing.T) {
-	t.Helper()
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = unix.Close(s) }() // nothing was written
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, r); err != nil {
-		t.Fatalf("switch lo on: %v", err)
-	}
-}
 
 // What passes an interface is told as it happens: on one, whose packets are
 // Ethernet, and on all, where they are cooked.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	if !inNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
-	up(t)
 	const answer = "220 hello\r\n"
 	file := strings.Repeat("0123456789abcdef", 1<<16) // more than passes in one packet
 	door, err := net.Listen("tcp", "127.0.0.1:0")

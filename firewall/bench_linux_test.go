@@ -8,12 +8,13 @@ import (
 
 	"towpath/firewall"
 	"towpath/firewall/firewalltest"
+	"towpath/internal/alone"
 )
 
 // BenchmarkPinhole opens and closes a pinhole that translates both addresses,
 // in a namespace of its own.
 func BenchmarkPinhole(b *testing.B) {
-	if !firewall.InNamespace(b) {
+	if !alone.Inside(b) {
 		return
 	}
 	netfilter, err := firewall.OpenNetfilter(firewall.NetfilterOptions{})

@@ -15,6 +15,7 @@ import (
 
 	"towpath/firewall"
 	"towpath/firewall/firewalltest"
+	"towpath/internal/alone"
 )
 
 // related sets up a filter as an administrator does who has heard of FTP
@@ -125,7 +126,7 @@ func hold(t testing.TB, at netip.AddrPort) {
 // of us.
 func TestConntrack(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	const port = 2121
@@ -141,7 +142,7 @@ func TestConntrack(t *testing.T) {
 // TestConntrackByMark has a filter that lets nothing related in, but our mark.
 func TestConntrackByMark(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	const port = 2121
@@ -159,7 +160,7 @@ func TestConntrackByMark(t *testing.T) {
 // TestConntrackRefuses asks for what no expectation can be.
 func TestConntrackRefuses(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	const port, other = 2121, 2122

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"towpath/internal/alone"
 )
 
 // wanted finds a program, or skips the test.
@@ -147,7 +149,7 @@ const strictTable = `table inet filter {
 // own filter lets nothing in, and connects.
 func TestNftablesLoaded(t *testing.T) {
 	t.Parallel()
-	if !InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	nft := wanted(t, "nft")
@@ -187,7 +189,7 @@ func TestNftablesLoaded(t *testing.T) {
 // TestIptablesLoaded does the same with the script for iptables.
 func TestIptablesLoaded(t *testing.T) {
 	t.Parallel()
-	if !InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	for _, program := range []string{wanted(t, "iptables"), wanted(t, "ip6tables")} {

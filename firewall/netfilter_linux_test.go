@@ -18,6 +18,7 @@ import (
 
 	"towpath/firewall"
 	"towpath/firewall/firewalltest"
+	"towpath/internal/alone"
 )
 
 // strict sets up a filter that lets nothing in and nothing across but answers,
@@ -153,7 +154,7 @@ func tables(t *testing.T) string {
 // filter.
 func TestNetfilter(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	strict(t)
@@ -169,7 +170,7 @@ func TestNetfilter(t *testing.T) {
 // TestNetfilterGoesWithItsProcess kills the owner of an open pinhole.
 func TestNetfilterGoesWithItsProcess(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	strict(t)
@@ -227,7 +228,7 @@ func TestNetfilterGoesWithItsProcess(t *testing.T) {
 // TestLedOnAsAnother6 has both planes change both addresses in IPv6.
 func TestLedOnAsAnother6(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	from, proxy := netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8::4")
@@ -274,7 +275,7 @@ func TestLedOnAsAnother6(t *testing.T) {
 // kernels that know no owners.
 func TestNetfilterSweeps(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	c := strict(t)

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"towpath/firewall"
+	"towpath/internal/alone"
 )
 
 // TestProbe finds everything in a namespace of its own, leaves nothing behind,
 // and sees a helper that is attached.
 func TestProbe(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	p := firewall.Probe(t.Context(), 21)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"towpath/firewall"
+	"towpath/internal/alone"
 )
 
 // gate is the listener of a transparent gateway.
@@ -67,7 +68,7 @@ func (g gate) next() firewall.Flow {
 // kinds, and only those that it shall take.
 func TestRedirection(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := routed(t)
@@ -148,7 +149,7 @@ func TestRedirection(t *testing.T) {
 // through the kernel, and each end sees whom it talks to.
 func TestConntrackOfGateway(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := routed(t)

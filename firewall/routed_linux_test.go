@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"towpath/firewall"
+	"towpath/internal/alone"
 )
 
 // The network of these tests: the process stands on the router.
@@ -193,7 +194,7 @@ func connect(t *testing.T, from, to netip.AddrPort, expected bool) bool {
 // the one of the process, for both modes.
 func TestNetfilterRouted(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := routed(t)
@@ -246,7 +247,7 @@ func TestNetfilterRouted(t *testing.T) {
 // two, for both modes: each end sees only the gateway.
 func TestNetfilterLeadsOn(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := routed(t)
@@ -296,7 +297,7 @@ func TestNetfilterLeadsOn(t *testing.T) {
 // packets in both modes through it.
 func TestRulesOfARouter(t *testing.T) {
 	t.Parallel()
-	if !firewall.InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := routed(t)

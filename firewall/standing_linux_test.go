@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"towpath/internal/alone"
 )
 
 // What nft and iptables have loaded is read as the kernel reads it.
 func TestStanding(t *testing.T) {
-	if !InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	const any4, any6 = "0.0.0.0", "::"
@@ -174,7 +176,7 @@ func load(t *testing.T, program, rules string, args ...string) {
 
 // Rules of ours are read as well as those of nft.
 func TestStandingPinholes(t *testing.T) {
-	if !InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	n, err := OpenNetfilter(NetfilterOptions{})

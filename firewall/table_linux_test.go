@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"towpath/internal/alone"
 )
 
 // ours is what nft lists of a table that belongs to a process: that, and whose.
@@ -16,7 +18,7 @@ var ours = regexp.MustCompile(`\tflags owner\n\n| # progname .*`)
 // makes of the text that is written of them.
 func TestPlannedIsInstalled(t *testing.T) {
 	t.Parallel()
-	if !InNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	nft := wanted(t, "nft")

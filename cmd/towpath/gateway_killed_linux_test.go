@@ -16,6 +16,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftptest"
+	"towpath/internal/alone"
 )
 
 // patient is a server in the namespace of its listener that lets everybody in and
@@ -66,7 +67,7 @@ func patient(t *testing.T, control, data net.Listener) {
 // the first has opened, and serves as it did.
 func TestGatewayKilled(t *testing.T) {
 	t.Parallel()
-	if !inNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := around(t)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,46 +19,8 @@ import (
 
 	"towpath/firewall"
 	"towpath/ftptest"
+	"towpath/internal/alone"
 )
-
-// insideVariable says that this process is in a network namespace of its own.
-const insideVariable = "TOWPATH_GATEWAY_INSIDE"
-
-// inNamespace has the test that calls it run in a network namespace of its own,
-// where an ordinary user may do as root does, by starting the test binary again.
-// It reports whether it is there already.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(insideVariable) != "" {
-		return true
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
-	c.Env = append(os.Environ(), insideVariable+"=1", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	c.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Skipf("the kernel makes no namespace for us: %v (user.max_user_namespaces, kernel.unprivileged_userns_clone or AppArmor may forbid it)", err)
-	}
-	err = c.Wait()
-	switch text := out.String(); {
-	case err != nil:
-		t.Errorf("%v\n%s", err, text)
-	case strings.Contains(text, "--- SKIP: "+t.Name()+" "):
-		t.Skip(text)
-	default:
-		t.Log(text)
-	}
-	return false
-}
 
 // host is one in a network namespace of its own.
 type host netns.NsHandle
@@ -95,13 +56,6 @@ func around(t *testing.T) (client, server host) {
 		t.Fatal(err)
 	}
 	defer here.Close()
-	lo, err := here.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := here.LinkSetUp(lo); err != nil {
-		t.Fatal(err)
-	}
 	join := func(name string, router, far [2]string) host {
 		runtime.LockOSThread()
 		home, err := netns.Get()
@@ -176,7 +130,7 @@ func around(t *testing.T) (client, server host) {
 // it is killed nothing of it works, and when it ends nothing is left.
 func TestGatewayTransparent(t *testing.T) {
 	t.Parallel()
-	if !inNamespace(t) {
+	if !alone.Inside(t) {
 		return
 	}
 	client, server := around(t)
