@@ -84,7 +84,7 @@ func (e endpoint) addr() netip.Addr {
 func (e endpoint) addrPort() netip.AddrPort { return netip.AddrPortFrom(e.addr(), e.port) }
 
 // less orders the two ends of a connection, so that both directions have one key.
-func (e endpoint) less(f endpoint) bool {
+func (e *endpoint) less(f *endpoint) bool {
 	switch {
 	case e.port != f.port:
 		return e.port < f.port
@@ -474,8 +474,9 @@ func (d *decoder) tcp(b []byte, missing int) kind {
 		return malformed
 	}
 	s := &d.seg
-	s.from, s.to = d.from, d.to
-	s.from.port, s.to.port = be16(b), be16(b[2:])
+	// Number by number: a copy of what was just written in parts has to wait.
+	s.from.hi, s.from.lo, s.from.port = d.from.hi, d.from.lo, be16(b)
+	s.to.hi, s.to.lo, s.to.port = d.to.hi, d.to.lo, be16(b[2:])
 	s.Seq, s.Ack = be32(b[4:]), be32(b[8:])
 	s.Flags, s.Window = Flags(b[13]&0x3f), be16(b[14:])
 	s.MaxSegment, s.WindowScale = 0, 0

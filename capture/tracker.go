@@ -170,6 +170,7 @@ type Tracker struct {
 	options   Options
 	decoder   decoder
 	conns     map[key]*conn
+	wanted    key         // of the segment at hand
 	recent    [1024]*conn // of conns, by part of their keys: most packets are of a few
 	queue     []turn      // by age, for giving up
 	ended     []*conn     // closed, and kept to swallow late packets
@@ -286,25 +287,26 @@ func (t *Tracker) Packet(p *Packet) {
 	}
 }
 
-// find looks for the connection of s, and says whether s goes from the greater
-// end to the lesser.
-func (t *Tracker) find(s *Segment) (k key, c *conn, flipped bool) {
+// find looks for the connection of s, whose key it leaves in wanted,
+// and says whether s goes from the greater end to the lesser.
+func (t *Tracker) find(s *Segment) (c *conn, flipped bool) {
 	a, b := &s.from, &s.to
-	if b.less(*a) {
+	if b.less(a) {
 		a, b, flipped = b, a, true
 	}
-	k = key{a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16 | uint64(b.port)}
+	k := &t.wanted
+	k.aHi, k.aLo, k.bHi, k.bLo, k.ports = a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16|uint64(b.port)
 	r := &t.recent[k.slot()]
-	if c = *r; c == nil || !c.key.is(&k) {
-		if c = t.conns[k]; c != nil {
+	if c = *r; c == nil || !c.key.is(k) {
+		if c = t.conns[*k]; c != nil {
 			*r = c
 		}
 	}
-	return k, c, flipped
+	return c, flipped
 }
 
 func (t *Tracker) segment(s *Segment, p *Packet) {
-	k, c, flipped := t.find(s)
+	c, flipped := t.find(s)
 	if c != nil && s.Flags&(SYN|ACK|RST) == SYN && c.anew(s, flipped) {
 		if !c.closed {
 			t.close(c, Replaced, p)
@@ -313,7 +315,7 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 		c = nil
 	}
 	if c == nil {
-		c = t.open(k, s, flipped, p)
+		c = t.open(s, flipped, p)
 	} else {
 		c.touched = true
 	}
@@ -341,14 +343,14 @@ func (c *conn) anew(s *Segment, flipped bool) bool {
 	return h.known && h.base != s.Seq+1
 }
 
-func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
+func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
 	if len(t.conns) >= t.options.Connections {
 		t.giveUp(p)
 	}
 	t.ids++
 	t.stats.Connections++
 	c := t.vacant()
-	c.id, c.key, c.flip = t.ids, k, flipped
+	c.id, c.key, c.flip = t.ids, t.wanted, flipped
 	c.ID, c.First = t.ids, p.mark()
 	c.half[0].fin, c.half[1].fin = -1, -1
 	client, server := s.from, s.to
@@ -363,8 +365,8 @@ func (t *Tracker) open(k key, s *Segment, flipped bool, p *Packet) *conn {
 		}
 	}
 	c.Client, c.Server = client.addrPort(), server.addrPort()
-	t.conns[k], c.mapped = c, true
-	t.recent[k.slot()] = c
+	t.conns[c.key], c.mapped = c, true
+	t.recent[c.key.slot()] = c
 	if len(t.queue) > 2*len(t.conns)+late {
 		t.queue = slices.DeleteFunc(t.queue, func(c turn) bool { return c.gone() || !c.mapped })
 	}
@@ -540,7 +542,7 @@ func (t *Tracker) Notes() []Note {
 
 // icmp tells a connection of an error about it.
 func (t *Tracker) icmp(s *Segment, p *Packet) {
-	_, c, _ := t.find(s)
+	c, _ := t.find(s)
 	if c == nil || c.closed || len(c.Errors) >= 4 {
 		return
 	}
