@@ -313,6 +313,10 @@ func (n *Teller) compare(near, far *talk) {
 			near.found(d, m[0], "forgotten", Error, near.packets(d), "bytes", d.transfer.Bytes)
 			d.transfer.Verdict = Failed
 		}
+		if d.best() != nil && other.best() == nil && other.transfer.Cause == "inside-address" && d.transfer.Opener == "client" {
+			far.disown(m[1]) // the client did not shy at it: his side shows that he tried
+			other.transfer.Verdict, other.transfer.Cause = Unknown, ""
+		}
 		switch a, b := near.cause(m[0]), far.cause(m[1]); {
 		case weight(a) > weight(b):
 			far.adopt(other, m[1], near, m[0])

@@ -76,6 +76,9 @@ func TestOtherSide(t *testing.T) {
 		"a farewell that the helper eats": {
 			passive + "D: client 198.51.100.2:50000 unanswered", strings.ReplaceAll(passive, "198,51,100", "10,0,0") + "S: 227 Logout.", "10.0.0.2:21", "not-forwarded",
 		},
+		"told an address outside, and tried": {
+			passive + "D: client 198.51.100.2:50000 refused\nC: QUIT\nS: 221 Goodbye.", passive + "C: QUIT\nS: 221 Goodbye.", "10.0.0.2:21", "not-forwarded",
+		},
 		"not forwarded": {
 			passive + "D: client 198.51.100.2:50000 unanswered", strings.ReplaceAll(passive, "198,51,100", "10,0,0"), "10.0.0.2:21", "not-forwarded",
 		},
