@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside marks the process that Enter has begun.
+// inside marks the process that Enter has begun: "1", or "soon" while it waits
+// for users that are lent, and "lent" then.
 const inside = "TOWPATH_LAB_INSIDE"
 
 // Enter makes the process root of a user namespace of its own, with namespaces
@@ -31,27 +32,32 @@ func Enter() (code int, entered bool, err error) {
 	if part := os.Getenv(role); part != "" {
 		os.Exit(play(part))
 	}
-	if os.Getenv(inside) != "" {
+	switch os.Getenv(inside) {
+	case "":
+	case "soon":
+		return 1, false, awaitUsers()
+	case "lent":
+		endWithParent()
+		fallthrough
+	default:
 		ownProc()
 		return 0, true, os.Unsetenv(inside)
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
-		UidMappings: mapping(os.Getuid(), "/proc/self/uid_map"),
-		GidMappings: mapping(os.Getgid(), "/proc/self/gid_map"),
-		// Without privileges the kernel wants this off.
-		GidMappingsEnableSetgroups: os.Getuid() == 0 && has65536("/proc/self/gid_map"),
-		Pdeathsig:                  unix.SIGKILL,
-	}
-	// The signal is sent when this thread ends, not when the process does.
+	// The signal at our end is sent when this thread ends, not when the process does.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return 1, false, forbidden(err)
+	cmd, alive := startMapped()
+	if alive != nil {
+		defer alive.Close()
+	} else {
+		cmd = again("1")
+		cmd.SysProcAttr.UidMappings = mapping(os.Getuid(), "/proc/self/uid_map")
+		cmd.SysProcAttr.GidMappings = mapping(os.Getgid(), "/proc/self/gid_map")
+		// Without privileges the kernel wants this off.
+		cmd.SysProcAttr.GidMappingsEnableSetgroups = os.Getuid() == 0 && has65536("/proc/self/gid_map")
+		if err := cmd.Start(); err != nil {
+			return 1, false, forbidden(err)
+		}
 	}
 	passed := make(chan os.Signal, 1)
 	signal.Notify(passed, os.Interrupt, syscall.SIGTERM)
@@ -75,6 +81,20 @@ func Enter() (code int, entered bool, err error) {
 	return 0, false, nil
 }
 
+// again is the same command line in namespaces of its own, whose users are still
+// to be said.
+func again(mark string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), inside+"="+mark)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
+		Pdeathsig:  unix.SIGKILL,
+	}
+	return cmd
+}
+
 // ownProc shows our processes in /proc in place of those outside. Where parts of
 // /proc are hidden, as in most containers, the kernel forbids it, and we do
 // without.
@@ -93,9 +113,6 @@ func mapping(id int, file string) []syscall.SysProcIDMap {
 	}
 	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
 }
-
-// manyUsers says whether there are more here than root, whom servers can become.
-func manyUsers() bool { return has65536("/proc/self/uid_map") && has65536("/proc/self/gid_map") }
 
 // has65536 says whether we know the ids from 0 to 65535, as a line of uid_map
 // says: the first here, the first outside, how many.

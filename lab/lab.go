@@ -89,6 +89,8 @@ type Observation struct {
 	// Explained is the cause of failure that the recordings tell; empty if they
 	// tell of none.
 	Explained doctor.Cause `json:"explained,omitempty"`
+	// Lost is how many packets the recordings lack, since the machine was busy.
+	Lost int `json:"lost,omitempty"`
 	// Dialogue is what the client sent and heard, as "C: " and "S: " lines.
 	Dialogue []string `json:"dialogue,omitempty"`
 	// Said is the client's own account of a failure.

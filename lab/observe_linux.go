@@ -23,10 +23,12 @@ import (
 )
 
 // fileSize is the length of the file that is fetched. That of a slow transfer is
-// more than a server sends at once.
+// more than a server sends at once (of half as much Pure-FTPd sends nothing for
+// six seconds when a NOOP comes), and no more than that, since a recorder that is
+// kept waiting loses what does not fit: a story with holes tells no cause.
 func fileSize(s topology.Session) int64 {
 	if s.Transfer > 0 {
-		return 2 << 20
+		return 1 << 20
 	}
 	return 64 << 10
 }
@@ -248,7 +250,11 @@ func (o *Observation) unexplained(v doctor.Verdict, l *Lab) string {
 	if o.Explained == v.Cause || own {
 		return ""
 	}
-	return fmt.Sprintf("the recordings tell %q, want %q", o.Explained, v.Cause)
+	text := fmt.Sprintf("the recordings tell %q, want %q", o.Explained, v.Cause)
+	if o.Lost > 0 {
+		text += fmt.Sprintf("; they lack %d packets, since this machine was busy", o.Lost)
+	}
+	return text
 }
 
 func said(works bool, seen doctor.Seen, hop string) string {

@@ -66,7 +66,7 @@ func (l *Lab) cannot(n *topology.Network, mode doctor.Mode) string {
 	})
 	switch {
 	case l.Server == "pureftpd" && !manyUsers():
-		return "Pure-FTPd becomes another user, and there is but one here; root has more"
+		return "Pure-FTPd becomes another user, and there is but one here; root has more, and so has who is lent some by /etc/subuid and newuidmap"
 	case l.Plane == "conntrack" && strict:
 		return "expectations are for a firewall that accepts what is related"
 	case (l.Server != "" || l.Client != "") && lines:

@@ -24,9 +24,10 @@ type recorder struct {
 	file    *os.File
 	buf     *bufio.Writer
 
-	mu  sync.Mutex
-	out *pcapgo.NgWriter
-	err error
+	mu   sync.Mutex
+	out  *pcapgo.NgWriter
+	lost int // packets that found no room while we were busy
+	err  error
 }
 
 // snapLength is how much of each packet is kept. With segmentation left to the
@@ -76,6 +77,7 @@ func (r *recorder) open(name string) error {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<20)      // as far as net.core.rmem_max goes
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // not without privileges outside
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)     // else the time is ours
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: link.Index}); err != nil {
@@ -109,6 +111,11 @@ func (r *recorder) read(i int, s *os.File) {
 	}
 	if err := raw.Control(func(fd uintptr) {
 		for next(fd) {
+		}
+		if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.lost += int(s.Drops)
 		}
 	}); err != nil {
 		r.fail(err)

@@ -136,6 +136,7 @@ func (l *Lab) run(ctx context.Context, n *topology.Network, mode doctor.Mode) (o
 		var err error
 		for _, r := range recorders {
 			err = errors.Join(err, r.stop())
+			o.Lost += r.lost
 		}
 		recorders = nil
 		return err

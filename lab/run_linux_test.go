@@ -112,6 +112,8 @@ func compareIn(t *testing.T, l *Lab, networks ...*topology.Network) []Result {
 					t.Error(err)
 				case r.Disagreement != "":
 					t.Errorf("%s %v: %s\n%s\n%s", n.Name, v.Mode, r.Disagreement, r.Observed.Said, strings.Join(r.Observed.Dialogue, "\n"))
+				case r.Unexplained != "" && r.Observed.Lost > 0: // with holes they cannot tell
+					t.Logf("%s %v: %s", n.Name, v.Mode, r.Unexplained)
 				case r.Unexplained != "":
 					t.Errorf("%s %v: %s", n.Name, v.Mode, r.Unexplained)
 				}
