@@ -126,6 +126,9 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 	if err := e.check(files); err != nil {
 		return err
 	}
+	if e.tui && !(isTerminal(cmd.InOrStdin()) && isTerminal(cmd.OutOrStdout())) {
+		return errors.New("--tui without a terminal: want one for its keys and its screen, or --ladder or --html")
+	}
 	if e.live != "" {
 		return e.listen(cmd, lang)
 	}

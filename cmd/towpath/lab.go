@@ -357,7 +357,8 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string, lan
 	return lab.NewReport(&v.lab, cases).In(lang), nil
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal says whether what is read or written is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
