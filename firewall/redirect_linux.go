@@ -121,7 +121,9 @@ func Transparent(network, _ string, c syscall.RawConn) error {
 	}
 	var serr error
 	err := c.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), level, option, 1) })
-	if err := errors.Join(err, serr); err != nil {
+	if err := errors.Join(err, serr); errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("transparent socket: it needs CAP_NET_ADMIN: %w", err)
+	} else if err != nil {
 		return fmt.Errorf("transparent socket: %w", err)
 	}
 	return nil

@@ -60,7 +60,7 @@ func (g *gatewayService) openPlane(ctx context.Context, v *gatewayFlags) error {
 func (g *gatewayService) expect(ctx context.Context, v *gatewayFlags, n firewall.Opener) {
 	can := firewall.Probe(ctx, v.controlPorts()...)
 	for _, port := range can.Helped {
-		g.plane.note("WARNING: the kernel's own FTP helper reads port %d as well, and changes addresses a second time: take its rule away", port)
+		g.plane.note("WARNING: the kernel's own FTP helper reads port %d as well, and changes addresses a second time: take its rule away (\"towpath gateway kernel --remove\", if that made it)", port)
 	}
 	if can.Conntrack == nil {
 		c, err := firewall.OpenConntrack(v.expectations())

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"towpath/firewall"
 	"towpath/gateway"
 	"towpath/gateway/backends"
@@ -418,8 +420,35 @@ func (g *gatewayService) reload(load func() (*gatewayFlags, error)) {
 		g.log.Error("the new configuration is not used; the old one stays", "err", err)
 		return
 	}
+	if late := g.flags.Load().onlyAtStart(v); len(late) > 0 {
+		g.log.Warn("some of the new configuration waits for the next start", "keys", late)
+	}
 	g.flags.Store(v)
 	g.log.Info("configuration read again")
+}
+
+// onlyAtStart are the keys that next has changed and that count when the gateway
+// starts: ports, rules, planes and files stay as they were opened.
+func (v *gatewayFlags) onlyAtStart(next *gatewayFlags) []string {
+	var changed []string
+	for _, key := range []string{
+		"listen", "implicit", "socks", "transparent", "install-rules", "redirect", "dialled", "from", "except", "data",
+		"control", "log-json", "log-level", "log-file", "record", "sandbox", "proxy-protocol-in",
+	} {
+		if flagText(v, key) != flagText(next, key) {
+			changed = append(changed, key)
+		}
+	}
+	return changed
+}
+
+// flagText is the value of one of the flags.
+func flagText(v *gatewayFlags, name string) string {
+	f := pflag.NewFlagSet("gateway", pflag.ContinueOnError)
+	var now gatewayFlags
+	now.bind(f) // which sets defaults
+	now = *v
+	return f.Lookup(name).Value.String()
 }
 
 func (g *gatewayService) close() error {

@@ -133,8 +133,9 @@ func TestGatewayReload(t *testing.T) {
 	if got := fetch(); got != "one" {
 		t.Errorf("%q after a reload of what is wrong", got)
 	}
-	write(t, file, `to = ["`+two.addr+`"]`)
+	write(t, file, `to = ["`+two.addr+`"]`+"\nlog-level = \"debug\"")
 	g.signal(syscall.SIGHUP)
+	g.log.await(t, `waits for the next start","keys":\["log-level"\]`)
 	g.log.await(t, "configuration read again")
 	if got := fetch(); got != "two" {
 		t.Errorf("%q after a reload", got)
