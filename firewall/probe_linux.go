@@ -54,6 +54,10 @@ func probeNetfilter(ctx context.Context, name string) error {
 	return errors.Join(err, n.Close())
 }
 
+// ownPatience is how long a connection of this host to itself may take. A start
+// that waits as long as TCP does, minutes, looks like one that hangs.
+const ownPatience = 3 * time.Second
+
 // probeConntrack has a real control connection, for nothing less takes
 // expectations.
 func probeConntrack(ctx context.Context, name string) error {
@@ -69,8 +73,11 @@ func probeConntrack(ctx context.Context, name string) error {
 		return err
 	}
 	err = func() error {
-		var d net.Dialer
+		d := net.Dialer{Timeout: ownPatience}
 		control, err := d.DialContext(ctx, "tcp4", at.String())
+		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+			return fmt.Errorf("a control connection of its own: a filter here drops what this host says to itself; the rule \"iif lo accept\" lets it in: %w", err)
+		}
 		if err != nil {
 			return fmt.Errorf("a control connection of its own: %w", err)
 		}

@@ -66,3 +66,16 @@ func TestProbeForbidden(t *testing.T) {
 		t.Errorf("it is not said what is missing:\n%s", text)
 	}
 }
+
+// TestProbeDropped waits for no connection that a filter drops, as long as TCP
+// does: a gateway starts by probing.
+func TestProbeDropped(t *testing.T) {
+	t.Parallel()
+	if !alone.Inside(t) {
+		return
+	}
+	strict(t)
+	if p := firewall.Probe(t.Context(), 21); p.Conntrack == nil || !strings.Contains(p.Conntrack.Error(), `the rule "iif lo accept" lets it in`) {
+		t.Errorf("expectations: %v", p.Conntrack)
+	}
+}
