@@ -15,6 +15,7 @@ import (
 	"towpath/ftp"
 	"towpath/gateway"
 	"towpath/internal/alive/alivetest"
+	"towpath/internal/alone"
 )
 
 // seated routes all to one server, and tells how each place was left.
@@ -35,6 +36,9 @@ func (r *seated) Route(_ context.Context, _ gateway.Visitor, tried []string) (*g
 // transfer. All that its session had is given back.
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
+	if !alone.Inside(t) {
+		return
+	}
 	const clientLost = "the connection to the client was lost: connection timed out"
 	// What the wire does before and while somebody vanishes: w.client, w.server
 	// and what else of theirs.

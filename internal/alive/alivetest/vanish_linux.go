@@ -1,37 +1,58 @@
 package alivetest
 
 import (
-	"syscall"
+	"net"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
-// Vanish has the kernel drop all that comes for the connections from now on: they
-// acknowledge nothing and answer no question. Who says nothing more on them, and
-// does not close them, is gone for the other end.
-func Vanish(t testing.TB, conns ...syscall.Conn) {
+// Vanish has the kernel lose all that the connections would hear or say from now
+// on: they acknowledge nothing and answer no question. It is for a network
+// namespace of one's own (package internal/alone), and looks at ports alone.
+func Vanish(t testing.TB, conns ...*net.TCPConn) {
 	t.Helper()
-	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // 0 bytes pass
+	rules := &nftables.Conn{}
+	table := rules.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "vanished"})
+	chain := rules.AddChain(&nftables.Chain{
+		Table: table, Name: "input", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityRaw,
+	})
 	for _, c := range conns {
-		raw, err := c.SyscallConn()
-		if err != nil {
-			t.Fatal(err)
+		acknowledged(t, c)
+		port := binaryutil.BigEndian.PutUint16(uint16(c.LocalAddr().(*net.TCPAddr).Port))
+		for _, at := range []uint32{0, 2} { // where TCP has the ports of source and destination
+			rules.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: at, Len: 2},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: port},
+				&expr.Verdict{Kind: expr.VerdictDrop},
+			}})
 		}
-		var wrong error
-		err = raw.Control(func(fd uintptr) {
-			// What is not acknowledged yet would be sent again, and be a sign of life.
-			for n := 1; n > 0 && wrong == nil; time.Sleep(time.Millisecond) {
-				n, wrong = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-			}
-			if wrong != nil {
-				return
-			}
-			wrong = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
-		})
-		if err != nil || wrong != nil {
-			t.Fatalf("a connection cannot vanish: %v, %v", err, wrong)
+	}
+	if err := rules.Flush(); err != nil {
+		t.Fatalf("connections cannot vanish: %v", err)
+	}
+}
+
+// acknowledged waits until the other end has all that was said.
+func acknowledged(t testing.TB, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong error
+	err = raw.Control(func(fd uintptr) {
+		for n := 1; n > 0 && wrong == nil; time.Sleep(time.Millisecond) {
+			n, wrong = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 		}
+	})
+	if err != nil || wrong != nil {
+		t.Fatalf("what is under way: %v, %v", err, wrong)
 	}
 }
