@@ -15,17 +15,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"towpath/ftp"
 	"towpath/internal/alive"
 	"towpath/internal/ports"
+	"towpath/internal/roster"
 )
 
 // ErrClosed is what Serve answers after Shutdown or Close.
@@ -44,13 +43,8 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	lastID   atomic.Uint64
-	draining atomic.Bool // set under mu
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	idle      sync.Cond // signalled when a session or a listener ends
+	lastID atomic.Uint64
+	roster *roster.Roster[*session]
 }
 
 // settings are Options and what is made of them. A session keeps those that it
@@ -75,10 +69,8 @@ func New(o Options) (*Server, error) {
 		admission: newAdmission(&o),
 		digests:   make(chan struct{}, 4),
 		deflated:  make(chan struct{}, maxDeflated),
-		listeners: map[net.Listener]struct{}{},
-		sessions:  map[*session]struct{}{},
+		roster:    roster.New[*session](),
 	}
-	srv.idle.L = &srv.mu
 	srv.ctx, srv.cancel = context.WithCancel(context.Background())
 	srv.warden = newWarden()
 	go srv.warden.run(srv.ctx)
@@ -132,49 +124,18 @@ func (srv *Server) ServeTLS(l net.Listener) error {
 }
 
 func (srv *Server) serve(l net.Listener, implicit bool) error {
-	srv.mu.Lock()
-	if srv.draining.Load() {
-		srv.mu.Unlock()
-		_ = l.Close()
-		return ErrClosed
-	}
-	srv.listeners[l] = struct{}{}
-	srv.mu.Unlock()
 	inherited := alive.Listener(l, srv.settings.Load().KeepAlive)
-	defer func() {
-		_ = l.Close()
-		srv.mu.Lock()
-		delete(srv.listeners, l)
-		srv.idle.Broadcast()
-		srv.mu.Unlock()
-	}()
-	var pause time.Duration
-	for {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			if !inherited {
-				alive.Conn(conn, srv.settings.Load().KeepAlive)
-			}
-			srv.admit(conn, implicit)
-			continue
+	log := func() *slog.Logger { return srv.settings.Load().Log }
+	err := srv.roster.Accept(srv.ctx, l, log, func(conn net.Conn) {
+		if !inherited {
+			alive.Conn(conn, srv.settings.Load().KeepAlive)
 		}
-		if srv.draining.Load() {
-			return ErrClosed
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// Out of descriptors, or a client gone before it was taken: others
-		// will end, so wait a little and go on.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		srv.settings.Load().Log.Error("cannot take a connection", "err", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-srv.ctx.Done():
-			return ErrClosed
-		}
+		srv.admit(conn, implicit)
+	})
+	if err == nil {
+		err = ErrClosed
 	}
+	return err
 }
 
 // admit begins a session, or says 421 and why not. It never waits.
@@ -195,24 +156,10 @@ func (srv *Server) admit(conn net.Conn, implicit bool) {
 	}
 	s := newSession(srv, set, conn, peer)
 	s.depart = leave
-	srv.mu.Lock()
-	if srv.draining.Load() {
-		srv.mu.Unlock()
+	if !srv.roster.Run(s, func() { s.serve(implicit) }) {
 		leave()
-		_ = conn.Close()
-		return
+		_ = conn.Close() // we are leaving
 	}
-	srv.sessions[s] = struct{}{}
-	srv.mu.Unlock()
-	go func() {
-		defer func() {
-			srv.mu.Lock()
-			delete(srv.sessions, s)
-			srv.idle.Broadcast()
-			srv.mu.Unlock()
-		}()
-		s.serve(implicit)
-	}()
 }
 
 // Shutdown stops listening at once, ends sessions as soon as their transfer is
@@ -220,15 +167,8 @@ func (srv *Server) admit(conn net.Conn, implicit bool) {
 // rest is cut off, and Shutdown returns ctx's error.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.drain()
-	stop := context.AfterFunc(ctx, func() {
-		srv.cut()
-	})
-	defer stop()
-	srv.mu.Lock()
-	for len(srv.sessions)+len(srv.listeners) > 0 {
-		srv.idle.Wait()
-	}
-	srv.mu.Unlock()
+	defer context.AfterFunc(ctx, srv.cut)()
+	srv.roster.Wait()
 	srv.cancel()
 	return ctx.Err()
 }
@@ -237,23 +177,13 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 func (srv *Server) Close() error {
 	srv.drain()
 	srv.cut()
-	srv.mu.Lock()
-	for len(srv.sessions)+len(srv.listeners) > 0 {
-		srv.idle.Wait()
-	}
-	srv.mu.Unlock()
+	srv.roster.Wait()
 	return nil
 }
 
 // drain closes the listeners and wakes the sessions that await a command.
 func (srv *Server) drain() {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	srv.draining.Store(true)
-	for l := range srv.listeners {
-		_ = l.Close()
-	}
-	for s := range srv.sessions {
+	for _, s := range srv.roster.Drain() {
 		s.wake()
 	}
 }
@@ -261,15 +191,9 @@ func (srv *Server) drain() {
 // cut ends what has not ended by itself.
 func (srv *Server) cut() {
 	srv.cancel()
-	for _, s := range srv.snapshot() {
+	for _, s := range srv.roster.Sessions() {
 		s.kill()
 	}
-}
-
-func (srv *Server) snapshot() []*session {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	return slices.Collect(maps.Keys(srv.sessions))
 }
 
 // SessionInfo describes a session for those who watch.
@@ -288,7 +212,7 @@ type SessionInfo struct {
 
 // Sessions lists the sessions, oldest first.
 func (srv *Server) Sessions() []SessionInfo {
-	all := srv.snapshot()
+	all := srv.roster.Sessions()
 	infos := make([]SessionInfo, 0, len(all))
 	for _, s := range all {
 		infos = append(infos, s.info())
@@ -299,7 +223,7 @@ func (srv *Server) Sessions() []SessionInfo {
 
 // Kick ends the session of this number; false if there is none.
 func (srv *Server) Kick(id uint64) bool {
-	for _, s := range srv.snapshot() {
+	for _, s := range srv.roster.Sessions() {
 		if s.id == id {
 			s.kill()
 			return true
@@ -328,12 +252,9 @@ type Stats struct {
 
 // Stats returns the counters as they are now.
 func (srv *Server) Stats() Stats {
-	srv.mu.Lock()
-	active := len(srv.sessions)
-	srv.mu.Unlock()
 	c := &srv.counters
 	return Stats{
-		Sessions: c.sessions.Load(), Refused: c.refused.Load(), Active: active,
+		Sessions: c.sessions.Load(), Refused: c.refused.Load(), Active: srv.roster.Len(),
 		Bound: c.bound.Load(), Unbound: c.unbound.Load(), Foreign: c.foreign.Load(),
 		Passive: srv.settings.Load().ports.Stats(),
 	}

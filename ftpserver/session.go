@@ -210,7 +210,7 @@ func (s *session) next() (string, error) {
 	until := s.patience()
 	for {
 		s.arm(until)
-		if s.killed.Load() || s.srv.draining.Load() { // after the deadline: see wake
+		if s.killed.Load() || s.srv.roster.Draining() { // after the deadline: see wake
 			return "", errDraining
 		}
 		line, err := s.in.ReadLine()
@@ -260,7 +260,7 @@ var errDraining = errors.New("the server is shutting down")
 // farewell says why the session ends, when there is somebody to say it to.
 func (s *session) farewell(err error) (reason string) {
 	switch {
-	case errors.Is(err, errDraining) || s.srv.draining.Load() || s.killed.Load():
+	case errors.Is(err, errDraining) || s.srv.roster.Draining() || s.killed.Load():
 		s.send(ftp.NewReply(421, "The server is shutting down. Goodbye."))
 		return "shut down"
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.user() == nil:

@@ -394,14 +394,10 @@ func (s *session) isOurCall() bool {
 
 // listensAt reports whether to is a control port of this gateway.
 func (g *Gateway) listensAt(to netip.AddrPort) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for l := range g.listeners {
-		if at := endpoint(l.Addr()); at == to || at.Addr().IsUnspecified() && at.Port() == to.Port() && isLocal(to.Addr()) {
-			return true
-		}
-	}
-	return false
+	return g.roster.ListensAt(func(a net.Addr) bool {
+		at := endpoint(a)
+		return at == to || at.Addr().IsUnspecified() && at.Port() == to.Port() && isLocal(to.Addr())
+	})
 }
 
 func isLocal(a netip.Addr) bool {

@@ -3,7 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
-	"maps"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +13,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/internal/ports"
+	"towpath/internal/roster"
 )
 
 // ErrClosed is what Serve answers after Shutdown or Close.
@@ -27,14 +28,11 @@ type Gateway struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	lastID   atomic.Uint64
-	draining atomic.Bool // set under mu
+	lastID atomic.Uint64
+	roster *roster.Roster[*session]
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	dialled   map[netip.AddrPort]netip.AddrPort // our ends of connections to servers, and theirs
-	idle      sync.Cond                         // signalled when a session or a listener ends
+	mu      sync.Mutex
+	dialled map[netip.AddrPort]netip.AddrPort // our ends of connections to servers, and theirs
 }
 
 // settings are Options and what is made of them. A session keeps those that it
@@ -50,8 +48,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, dialled: map[netip.AddrPort]netip.AddrPort{}}
-	g.idle.L = &g.mu
+	g := &Gateway{roster: roster.New[*session](), dialled: map[netip.AddrPort]netip.AddrPort{}}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.settings.Store(&settings{Options: o, ports: ports.New(ports.Range(o.Ports))})
 	return g, nil
@@ -89,67 +86,20 @@ func (g *Gateway) ServeTLS(l net.Listener) error {
 }
 
 func (g *Gateway) serve(l net.Listener, implicit bool) error {
-	g.mu.Lock()
-	if g.draining.Load() {
-		g.mu.Unlock()
-		_ = l.Close()
-		return ErrClosed
+	log := func() *slog.Logger { return g.settings.Load().Log }
+	err := g.roster.Accept(g.ctx, l, log, func(conn net.Conn) { g.admit(conn, implicit) })
+	if err == nil {
+		err = ErrClosed
 	}
-	g.listeners[l] = struct{}{}
-	g.mu.Unlock()
-	defer func() {
-		_ = l.Close()
-		g.mu.Lock()
-		delete(g.listeners, l)
-		g.idle.Broadcast()
-		g.mu.Unlock()
-	}()
-	var pause time.Duration
-	for {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			g.admit(conn, implicit)
-			continue
-		}
-		if g.draining.Load() {
-			return ErrClosed
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// Out of descriptors, or a client gone before it was taken: others
-		// will end, so wait a little and go on.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		g.settings.Load().Log.Error("cannot take a connection", "err", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-g.ctx.Done():
-			return ErrClosed
-		}
-	}
+	return err
 }
 
 // admit begins a session. It never waits.
 func (g *Gateway) admit(conn net.Conn, implicit bool) {
 	s := newSession(g, g.settings.Load(), conn)
-	g.mu.Lock()
-	if g.draining.Load() {
-		g.mu.Unlock()
-		_ = conn.Close()
-		return
+	if !g.roster.Run(s, func() { s.serve(implicit) }) {
+		_ = conn.Close() // we are leaving
 	}
-	g.sessions[s] = struct{}{}
-	g.mu.Unlock()
-	go func() {
-		defer func() {
-			g.mu.Lock()
-			delete(g.sessions, s)
-			g.idle.Broadcast()
-			g.mu.Unlock()
-		}()
-		s.serve(implicit)
-	}()
 }
 
 // turnAway says 421 to a client that gets no session.
@@ -167,7 +117,7 @@ func turnAway(conn net.Conn, implicit bool, why string) {
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.drain()
 	defer context.AfterFunc(ctx, g.cut)()
-	g.wait()
+	g.roster.Wait()
 	g.cancel()
 	return ctx.Err()
 }
@@ -176,48 +126,28 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 func (g *Gateway) Close() error {
 	g.drain()
 	g.cut()
-	g.wait()
+	g.roster.Wait()
 	return nil
 }
 
-func (g *Gateway) wait() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for len(g.sessions)+len(g.listeners) > 0 {
-		g.idle.Wait()
-	}
-}
-
 func (g *Gateway) drain() {
-	g.mu.Lock()
-	g.draining.Store(true)
-	for l := range g.listeners {
-		_ = l.Close()
-	}
-	g.mu.Unlock()
-	for _, s := range g.snapshot() {
+	for _, s := range g.roster.Drain() {
 		s.drain()
 	}
 }
 
 func (g *Gateway) cut() {
 	g.cancel()
-	for _, s := range g.snapshot() {
+	for _, s := range g.roster.Sessions() {
 		s.cut(errShutDown)
 	}
-}
-
-func (g *Gateway) snapshot() []*session {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Collect(maps.Keys(g.sessions))
 }
 
 // Records are the accounts of the sessions that run, as far as they have got,
 // the oldest first.
 func (g *Gateway) Records() []*Record {
 	var all []*Record
-	for _, s := range g.snapshot() {
+	for _, s := range g.roster.Sessions() {
 		all = append(all, s.account())
 	}
 	slices.SortFunc(all, func(a, b *Record) int { return int(a.Session) - int(b.Session) })
@@ -232,12 +162,9 @@ type counters struct {
 
 // Stats returns the counters as they are now.
 func (g *Gateway) Stats() Stats {
-	g.mu.Lock()
-	active := len(g.sessions)
-	g.mu.Unlock()
 	c, p := &g.counters, g.settings.Load().ports.Stats()
 	return Stats{
-		Sessions: c.sessions.Load(), Refused: c.refused.Load(), Active: active,
+		Sessions: c.sessions.Load(), Refused: c.refused.Load(), Active: g.roster.Len(),
 		Commands: c.commands.Load(), Replies: c.replies.Load(), Denied: c.denied.Load(),
 		Kernel: c.kernel.Load(), User: c.user.Load(), Translated: c.translated.Load(), Failed: c.failed.Load(),
 		Strangers: p.Strangers, Up: c.up.Load(), Down: c.down.Load(),

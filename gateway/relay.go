@@ -777,15 +777,6 @@ func (g *Gateway) isOurs(to netip.AddrPort, s *session) bool {
 	if a != s.client.local.Addr() && a != s.server.local.Addr() && a != s.visitor.Local.Addr() && !a.IsLoopback() {
 		return false
 	}
-	if s.set.ports.Lends(to.Port()) {
-		return true
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for l := range g.listeners {
-		if endpoint(l.Addr()).Port() == to.Port() {
-			return true
-		}
-	}
-	return false
+	return s.set.ports.Lends(to.Port()) ||
+		g.roster.ListensAt(func(a net.Addr) bool { return endpoint(a).Port() == to.Port() })
 }
