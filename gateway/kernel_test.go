@@ -145,9 +145,9 @@ func TestLimits(t *testing.T) {
 	})
 	c := g.login(t)
 	c.Passive()
+	d := c.Data() // before the command: it is cut soon
 	c.Send("RETR sea.txt")
 	c.Expect(150)
-	d := c.Data()
 	for err := error(nil); err == nil; {
 		_, err = d.Read(make([]byte, 1<<16))
 	}
@@ -155,9 +155,9 @@ func TestLimits(t *testing.T) {
 		t.Error(r)
 	}
 	c.Passive()
+	d = c.Data()
 	c.Send("STOR up.txt")
 	c.Expect(150)
-	d = c.Data()
 	_, _ = d.Write(make([]byte, 1<<20)) // it may be cut before all is written
 	_ = d.Close()
 	if r := c.Expect(426); !strings.Contains(r.String(), "larger than the gateway lets through") {

@@ -238,6 +238,9 @@ UseReverseDNS off
 PidFile %s/pid
 ScoreboardFile none
 DelayEngine off
+<IfModule mod_ctrls.c>
+ControlsEngine off
+</IfModule>
 SystemLog none
 TransferLog none
 WtmpLog off
