@@ -73,6 +73,9 @@ fuzz: ## each fuzz target for FUZZTIME (1s)
 	$(call say,fuzz targets)
 	@$(GO) -C tools run ./fuzz -dir .. -time $(FUZZTIME)
 
+# A program that ends waits a second for races that are still to be told, and
+# scripts start hundreds of programs: a twentieth is enough.
+race: export GORACE ?= atexit_sleep_ms=50
 race: # all tests, under the race detector
 	$(call say,tests $(if $(RACE),under the race detector,without the race detector: it needs a C compiler))
 	@$(TALLY) -dir .. go test -json -shuffle=on $(RACE) ./...
