@@ -328,8 +328,9 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string, lan
 				continue // they have no room for its addresses
 			}
 			slots <- struct{}{}
-			if ctx.Err() != nil {
-				break
+			if ctx.Err() != nil { // one could not be run at all
+				<-slots
+				continue
 			}
 			running.Go(func() {
 				defer func() { <-slots }()
