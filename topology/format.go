@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"towpath/internal/quote"
 )
 
 // Format is the inverse of [Parse]. It writes what the encoder of the TOML
@@ -83,7 +85,7 @@ func inline(v reflect.Value) string {
 		if err != nil {
 			panic("topology: format: " + err.Error()) // Validate has passed it
 		}
-		return quote(string(text))
+		return quote.TOML(string(text))
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -108,26 +110,7 @@ func inline(v reflect.Value) string {
 	case reflect.Uint16:
 		return strconv.FormatUint(v.Uint(), 10)
 	case reflect.String:
-		return quote(v.String())
+		return quote.TOML(v.String())
 	}
 	panic("topology: format: no form for " + v.Type().String())
-}
-
-// quote writes a basic string of TOML.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteRune('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
