@@ -328,9 +328,8 @@ S: 227 Entering Passive Mode (10,0,0,5,195,80).
 	}
 }
 
-// The JSON is what the schema in docs says, and says no more.
-func TestJSON(t *testing.T) {
-	t.Parallel()
+func schemaInDocs(t *testing.T) map[string]any {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "explain.schema.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -339,6 +338,13 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(raw, &schema); err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+// The JSON is what the schema in docs says, and says no more.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	schema := schemaInDocs(t)
 	for name, v := range tales(t, words.English) {
 		got := text(t, func(b *strings.Builder) error { return v.WriteJSON(b) })
 		golden(t, name+".json", got)
@@ -359,14 +365,7 @@ func TestJSON(t *testing.T) {
 // So is that of every capture that we have.
 func TestJSONOfCaptures(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "explain.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema map[string]any
-	if err := json.Unmarshal(raw, &schema); err != nil {
-		t.Fatal(err)
-	}
+	schema := schemaInDocs(t)
 	dirs := []string{filepath.Join("..", "testdata", "captures"), filepath.Join("..", "..", "capture", "testdata")}
 	if more := os.Getenv("TOWPATH_CAPTURES"); more != "" {
 		dirs = append(dirs, more, filepath.Join(more, "nat-pairs"))
