@@ -1,6 +1,7 @@
 package alivetest
 
 import (
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -39,7 +40,8 @@ func Vanish(t testing.TB, conns ...*net.TCPConn) {
 	}
 }
 
-// acknowledged waits until the other end has all that was said.
+// acknowledged waits until the other end has all that was said. The kernel tells
+// nobody when that is, so it is asked again and again.
 func acknowledged(t testing.TB, c *net.TCPConn) {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -48,8 +50,11 @@ func acknowledged(t testing.TB, c *net.TCPConn) {
 	}
 	var wrong error
 	err = raw.Control(func(fd uintptr) {
+		until := time.Now().Add(30 * time.Second)
 		for n := 1; n > 0 && wrong == nil; time.Sleep(time.Millisecond) {
-			n, wrong = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+			if n, wrong = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); n > 0 && time.Now().After(until) {
+				wrong = fmt.Errorf("%d bytes were never acknowledged", n)
+			}
 		}
 	})
 	if err != nil || wrong != nil {
