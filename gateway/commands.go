@@ -13,8 +13,6 @@ var handlers map[string]func(*session, line) func() error
 
 func init() { // the handlers lead back here
 	handlers = map[string]func(*session, line) func() error{
-		"PORT": announce, "EPRT": announce, "PASV": announce, "EPSV": announce, "P@SW": announce,
-		"LPRT": announce, "LPSV": announce, "SPSV": announce, "CPSV": announce,
 		"RETR": transfer, "STOR": transfer, "STOU": transfer, "APPE": transfer,
 		"LIST": transfer, "NLST": transfer, "MLSD": transfer,
 		"USER": user, "HOST": host, "REIN": reinitialize, "ABOR": abort,
@@ -23,6 +21,15 @@ func init() { // the handlers lead back here
 		"GET":  notFTP, "POST": notFTP, "HEAD": notFTP, "PUT": notFTP, "OPTIONS": notFTP, "CONNECT": notFTP, "PATCH": notFTP,
 		"TRACE": notFTP, "EHLO": notFTP, "HELO": notFTP, "MAIL": notFTP, "INVITE": notFTP, "REGISTER": notFTP,
 	}
+	for verb := range announcements {
+		handlers[verb] = announce
+	}
+}
+
+// announcements are the verbs that [announce] is for.
+var announcements = map[string]bool{
+	"PORT": true, "EPRT": true, "PASV": true, "EPSV": true, "P@SW": true,
+	"LPRT": true, "LPSV": true, "SPSV": true, "CPSV": true,
 }
 
 // first are the verbs that a client of FTP may begin with.
@@ -36,7 +43,7 @@ var first = func() map[string]bool {
 }()
 
 // dispatch does what a line of the client asks for. ahead says that it waited
-// for the answer to an announcement. The caller holds mu, and calls what is
+// for the answer to a line before it. The caller holds mu, and calls what is
 // returned without it.
 func (s *session) dispatch(raw []byte, ahead bool) func() error {
 	l, err := readLine(raw)
@@ -154,8 +161,12 @@ func announce(s *session, l line) func() error {
 		s.say(ftp.NewReply(200, "EPSV ALL: only EPSV from now on."), false)
 		return nil
 	}
-	if !s.resynced && s.tracker.State().Login != dialogue.LoggedIn {
-		s.deny(refuse(2, 530, "Log in first."))
+	if !s.entered() {
+		check := 2
+		if l.ahead { // it came with a login that has failed since
+			check = 0
+		}
+		s.deny(refuse(check, 530, "Log in first."))
 		return nil
 	}
 	if s.epsvAll && c.Verb != "EPSV" {

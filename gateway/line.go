@@ -84,7 +84,7 @@ type line struct {
 	raw     []byte // as it came, with its end; nil if it is not to go on so
 	command ftp.Command
 	synch   bool // an interrupt of Telnet came before it
-	ahead   bool // it came before the answer to an announcement
+	ahead   bool // it came before the answer to a line that it waited for
 }
 
 // readLine reads a command line that has its end. Where Telnet is in it, and

@@ -31,7 +31,8 @@ import (
 // What the client is owed stands in a queue: replies of the server, and between
 // them those which the gateway gives itself, each in its turn. An announcement
 // holds the commands behind it until it is answered, since it may take more
-// than one command to the server; only ABOR may overtake it.
+// than one command to the server; only ABOR may overtake it. And an announcement
+// that was sent ahead waits for the login that it needs.
 type session struct {
 	gw  *Gateway
 	set *settings
@@ -51,7 +52,7 @@ type session struct {
 	tracker  dialogue.Tracker // of the dialogue with the server
 	sent     int              // commands that tracker was told of
 	owed     []*owed
-	held     [][]byte // lines behind an announcement
+	held     [][]byte // lines that wait, in their order: see waits
 	asking   bool     // an announcement awaits its answer
 	room     sync.Cond
 	spoken   bool // the client has said a command
@@ -126,6 +127,8 @@ type owed struct {
 	reply  []byte // as it goes to the client
 	last   bool   // the session ends with it
 	silent bool   // the client is not to hear the answer
+	login  bool   // it says who is logged in
+	place  bool   // it says where the client is, which rules want to know
 	// then takes the final reply in the place of passing it on.
 	then func(x dialogue.Exchange, raw []byte)
 	// way is what a transfer uses.
@@ -199,6 +202,16 @@ func (s *session) serve(implicit bool) {
 // its side, and waits for it.
 func (s *session) part() {
 	s.mu.Lock()
+	late := time.AfterFunc(s.set.DataTimeout+parting, func() {
+		s.with(func() {
+			s.held = nil
+			s.room.Broadcast()
+		})
+	})
+	for len(s.held) > 0 && !s.over { // it is still to be said to the server
+		s.room.Wait()
+	}
+	late.Stop()
 	if c, ok := s.server.conn.(*net.TCPConn); ok {
 		_ = c.CloseWrite()
 	} else {
@@ -359,26 +372,79 @@ func (s *session) relayCommands() {
 func (s *session) hear(raw []byte) func() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.over && (len(s.held) >= mostHeld || len(s.owed) >= mostOwed) {
-		s.room.Wait()
-	}
+	s.catchUp()
 	s.last = s.now()
 	switch {
 	case s.over: // it is only read until it leaves
 		return nil
-	case s.asking && (len(s.held) > 0 || !overtakes(raw)):
+	case len(s.held) > 0 || s.waits(raw):
 		s.held = append(s.held, bytes.Clone(raw))
 		return nil
 	}
 	return s.dispatch(raw, false)
 }
 
-// overtakes: ABOR does not wait for the answer to an announcement, which may
-// itself wait for the transfer that is to be aborted.
-func overtakes(raw []byte) bool {
-	l, err := readLine(raw)
-	return err == nil && l.command.Verb == "ABOR"
+// catchUp waits until the server has caught up with a client that sends far
+// ahead. Meanwhile nobody reads the client, so that the time for its login is
+// kept here.
+func (s *session) catchUp() {
+	full := func() bool { return !s.over && (len(s.held) >= mostHeld || len(s.owed) >= mostOwed) }
+	if !full() {
+		return
+	}
+	if !s.entered() {
+		defer time.AfterFunc(s.rec.Began.Add(s.set.LoginTimeout).Sub(s.now()), func() {
+			s.with(func() {
+				if !s.entered() {
+					s.farewell(421, noLogin, errNoLogin)
+				}
+			})
+		}).Stop()
+	}
+	for full() {
+		s.room.Wait()
+	}
 }
+
+// entered says whether somebody has logged in, as far as can be known.
+func (s *session) entered() bool {
+	return s.blind || s.resynced || s.tracker.State().Login == dialogue.LoggedIn
+}
+
+// waits says whether a line has to wait for what the server will say to those
+// before it. All do behind an announcement. Those that were sent ahead of the
+// answer to a login do if that decides about them: announcements, and where
+// there are rules all others, which may be about who he is and where. ABOR waits
+// for nothing, since the answer may itself wait for the transfer that is to be
+// aborted.
+func (s *session) waits(raw []byte) bool {
+	if len(s.owed) == 0 && !s.asking {
+		return false
+	}
+	login := slices.ContainsFunc(s.owed, func(o *owed) bool { return o.login })
+	place := slices.ContainsFunc(s.owed, func(o *owed) bool { return o.place })
+	if !s.asking && !login && !place {
+		return false
+	}
+	l, err := readLine(raw)
+	switch {
+	case err != nil:
+		return s.asking
+	case l.command.Verb == "ABOR":
+		return false
+	case s.asking || place:
+		return true
+	case announcements[l.command.Verb]:
+		return true
+	}
+	return s.set.Allow != nil && !logins[l.command.Verb]
+}
+
+// logins are the commands whose answers change who is logged in.
+var logins = map[string]bool{"USER": true, "PASS": true, "ACCT": true, "REIN": true}
+
+// moves are those whose answers change where the client is.
+var moves = map[string]bool{"CWD": true, "XCWD": true, "CDUP": true, "XCUP": true}
 
 // goesOn is asked when the read deadline of the client is over. It sets the
 // next, or takes leave.
@@ -399,7 +465,7 @@ func (s *session) goesOn() bool {
 		return true
 	}
 	until, why := s.last.Add(s.set.IdleTimeout), errIdle
-	if !s.blind && !s.resynced && s.tracker.State().Login != dialogue.LoggedIn {
+	if !s.entered() {
 		until, why = s.rec.Began.Add(s.set.LoginTimeout), errNoLogin
 	}
 	if busy && why == errIdle {
@@ -408,7 +474,7 @@ func (s *session) goesOn() bool {
 	if !now.Before(until) {
 		text := fmt.Sprintf("No command for %v. Goodbye.", s.set.IdleTimeout)
 		if why == errNoLogin {
-			text = "Nobody logged in in time. Goodbye."
+			text = noLogin
 		}
 		s.farewell(421, text, why)
 		return true
@@ -416,6 +482,9 @@ func (s *session) goesOn() bool {
 	_ = s.client.tcp.SetReadDeadline(until)
 	return true
 }
+
+// noLogin is what a client hears at the end of the time for its login.
+const noLogin = "Nobody logged in in time. Goodbye."
 
 // drainStep is how often a draining session looks whether it is done, besides
 // when a reply passes.
@@ -537,7 +606,7 @@ func (s *session) order(c ftp.Command) *owed {
 	if s.transcript != nil {
 		_ = s.transcript.Command(c)
 	}
-	o := &owed{number: s.sent}
+	o := &owed{number: s.sent, login: logins[c.Verb], place: s.set.Allow != nil && moves[c.Verb]}
 	s.owed = append(s.owed, o)
 	return o
 }
@@ -723,9 +792,9 @@ func (s *session) surplus() {
 	}
 }
 
-// release lets go the commands that waited for an announcement to be answered.
+// release lets go the commands that have waited long enough.
 func (s *session) release() {
-	for len(s.held) > 0 && !s.asking && !s.over {
+	for len(s.held) > 0 && !s.over && !s.waits(s.held[0]) {
 		raw := s.held[0]
 		s.held = s.held[1:]
 		s.dispatch(raw, true)
@@ -736,6 +805,10 @@ func (s *session) release() {
 // effect does what a command does to the session by its final reply.
 func (s *session) effect(x dialogue.Exchange) {
 	c, r := x.Command, x.Reply
+	if moves[c.Verb] && r.Complete() {
+		s.dir = "" // until PWD tells
+		s.where()
+	}
 	switch c.Verb {
 	case "USER", "PASS", "ACCT":
 		if (r.Code == 230 || r.Code == 232) && s.tracker.State().Login == dialogue.LoggedIn {
@@ -745,11 +818,6 @@ func (s *session) effect(x dialogue.Exchange) {
 		if r.Complete() {
 			s.drop()
 			s.epsvAll, s.dir = false, ""
-		}
-	case "CWD", "XCWD", "CDUP", "XCUP":
-		if r.Complete() {
-			s.dir = "" // until PWD tells
-			s.where()
 		}
 	case "PWD", "XPWD":
 		if r.Code == 257 {
@@ -783,7 +851,7 @@ func (s *session) where() {
 		if x.Reply.Code == 257 {
 			s.dir = quoted(x.Reply)
 		}
-	})
+	}).place = true
 }
 
 // quoted is the path in a 257, in which a quote is doubled (RFC 959 appendix II).

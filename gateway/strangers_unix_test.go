@@ -63,6 +63,20 @@ func TestStrangers(t *testing.T) {
 		t.Run(peer.Name, func(t *testing.T) {
 			t.Parallel()
 			s := peer.Start(t)
+			if err := os.WriteFile(filepath.Join(s.Root, "sea.txt"), []byte("0123456789"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			t.Run("sent ahead", func(t *testing.T) {
+				t.Parallel()
+				user, password := account(peer)
+				for _, cut := range []string{"in one", "byte by byte"} {
+					for _, verb := range []string{"EPSV", "PORT"} {
+						if got := allAtOnce(t, serve(t, s.Addr()).addr, user, password, verb, "sea.txt", cuttings[cut]); got != "0123456789" {
+							t.Errorf("%s, %s: %q", verb, cut, got)
+						}
+					}
+				}
+			})
 			for _, security := range []bool{false, true} {
 				for _, towards := range []gateway.Mode{gateway.SameMode, gateway.PassiveMode, gateway.ActiveMode} {
 					t.Run(wayName(security, towards), func(t *testing.T) {
