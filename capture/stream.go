@@ -65,6 +65,17 @@ func (h *half) offset(seq uint32) int64 {
 	return h.high + int64(int32(seq-(h.base+uint32(h.high))))
 }
 
+// far is further than packets of one connection are apart, even if many
+// between them are not in the capture. It is little of what there is: a number
+// by chance is near in one case of 128.
+const far = 16 << 20
+
+// near says whether seq may be of this connection.
+func (h *half) near(seq uint32) bool {
+	n := h.offset(seq) - h.high
+	return -far < n && n < far
+}
+
 // begin sets where offset 0 is.
 func (h *half) begin(base uint32, side *Side) {
 	h.known, h.base, side.ISN = true, base, base-1
@@ -102,14 +113,25 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	c.last = now
 
 	seq := s.Seq
-	if s.Flags&(SYN|RST) != 0 {
-		if s.Flags&RST != 0 {
+	switch {
+	case s.Flags&RST != 0:
+		// One far from all that was said is of an older connection, or forged:
+		// its receiver passes over it (RFC 5961 3.2), and so do we.
+		if !h.known || h.near(seq) {
 			t.reset(c, d, p)
+		}
+		return
+	case s.Flags&SYN != 0:
+		if !t.handshake(c, d, s) {
 			return
 		}
 		seq++
-		t.handshake(c, d, s)
-	} else if !h.known {
+	case !h.known:
+		// Who still believes in an older connection answers a SYN by where
+		// that one stands, and the client resets it (RFC 9293 3.5.1).
+		if d == FromServer && c.SYN.Seen() && s.Flags&ACK != 0 && o.known && !o.near(s.Ack) {
+			return
+		}
 		h.begin(seq, side)
 	}
 	off := h.offset(seq)
@@ -184,13 +206,20 @@ func (c *conn) done() bool {
 	return h.fin >= 0 && h.next >= h.fin && o.fin >= 0 && o.next >= o.fin
 }
 
-// handshake notes SYN and SYN, ACK.
-func (t *Tracker) handshake(c *conn, d Direction, s *Segment) {
+// handshake notes SYN and SYN, ACK. It answers false for one that is not of this
+// connection, as far as can be told.
+func (t *Tracker) handshake(c *conn, d Direction, s *Segment) bool {
 	h, side := &c.half[d], &c.sides[d]
 	if !h.known {
 		h.begin(s.Seq+1, side)
 	} else if h.base != s.Seq+1 {
-		return // not of this connection, as far as can be told
+		// A server that keeps nothing before it knows the client, and another
+		// one behind the same address, answer the next SYN by another number.
+		// It counts if the one before was lost: nobody has acknowledged that.
+		if d != FromServer || s.Flags&ACK == 0 || c.Ack.Seen() || h.high != 0 {
+			return false
+		}
+		h.begin(s.Seq+1, side)
 	}
 	if s.MaxSegment != 0 {
 		side.MaxSegment = s.MaxSegment
@@ -200,11 +229,12 @@ func (t *Tracker) handshake(c *conn, d Direction, s *Segment) {
 		if !c.SYNACK.Seen() {
 			c.SYNACK = c.Last
 		}
-		return
+		return true
 	}
 	if c.SYNs++; !c.SYN.Seen() {
 		c.SYN = c.Last
 	}
+	return true
 }
 
 // window follows how much a side is ready to receive.

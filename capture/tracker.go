@@ -307,7 +307,7 @@ func (t *Tracker) find(s *Segment) (c *conn, flipped bool) {
 
 func (t *Tracker) segment(s *Segment, p *Packet) {
 	c, flipped := t.find(s)
-	if c != nil && s.Flags&(SYN|ACK|RST) == SYN && c.anew(s, flipped) {
+	if c != nil && s.Flags&SYN != 0 && c.anew(s, flipped) {
 		if !c.closed {
 			t.close(c, Replaced, p)
 		}
@@ -330,11 +330,19 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 }
 
 // anew says that a SYN begins another connection: it has another number than
-// the SYN before, and is no copy of one that was not seen.
+// the SYN before, and is no copy of one that was not seen. One that is answered
+// does so too if it is the same that was refused before: Windows asks again.
 func (c *conn) anew(s *Segment, flipped bool) bool {
 	d := FromClient
 	if flipped != c.flip {
 		d = FromServer
+	}
+	switch s.Flags & (SYN | ACK | RST) {
+	case SYN:
+	case SYN | ACK:
+		return c.closed && d == FromServer && c.began[FromClient].known && !c.began[d].known
+	default:
+		return false
 	}
 	if c.closed {
 		return c.began[d].known && c.began[d].base != s.Seq+1

@@ -458,3 +458,92 @@ func TestLimits(t *testing.T) {
 		}
 	})
 }
+
+// A server that still believes in an older connection with the same addresses
+// and ports answers the SYN by its numbers; the client resets that one, and asks
+// again with the SYN that it sent before (RFC 9293 3.5.1).
+func TestOlderConnection(t *testing.T) {
+	t.Parallel()
+	w := &wire{wrap: plain}
+	c := newTalk(w, "192.0.2.1:40000", "192.0.2.2:21", 1000)
+	first := c.send(client, syn, "")
+	w.add(seg{from: first.to, to: first.from, seq: 0x9abcdef0, ack: 0x80000000, flags: ack, window: 500, id: 900}.ip())
+	w.add(seg{from: first.from, to: first.to, seq: 0x80000000, flags: rst, id: 901}.ip())
+	first.id += 50
+	w.add(first.ip())
+	c.send(server, syn|ack, "")
+	c.send(client, ack, "")
+	c.send(server, psh|ack, "220 hello\r\n")
+	c.send(client, psh|ack, "QUIT\r\n")
+	c.close()
+	h := w.one(t)
+	h.want(t, "QUIT\r\n", "220 hello\r\n")
+	if h.Ended != capture.Finished || h.SYNs != 2 || h.Side(client).Missing != 0 || h.Side(server).Missing != 0 {
+		t.Errorf("%v, %d SYNs, %+v, %+v", h.Ended, h.SYNs, *h.Side(client), *h.Side(server))
+	}
+}
+
+// A reset whose number is nowhere near those of the connection ends nothing.
+func TestForgedReset(t *testing.T) {
+	t.Parallel()
+	w := &wire{wrap: plain}
+	c := session(w, "220 hello\r\n", "USER sea\r\n")
+	s := c.segment(server, rst, "")
+	s.seq += 900_000_000
+	w.add(s.ip())
+	c.send(server, psh|ack, "331 and?\r\n")
+	c.send(server, rst|ack, "")
+	h := w.one(t)
+	h.want(t, "USER sea\r\n", "220 hello\r\n331 and?\r\n")
+	if h.Ended != capture.Reset || h.Side(server).RST.Number != len(w.packets) {
+		t.Errorf("%v, reset by packet %d of %d", h.Ended, h.Side(server).RST.Number, len(w.packets))
+	}
+}
+
+// Who was refused may ask again by the same SYN, as Windows does, and be let in.
+func TestRefusedAtFirst(t *testing.T) {
+	t.Parallel()
+	w := &wire{wrap: plain}
+	c := newTalk(w, "192.0.2.1:40000", "192.0.2.2:21", 1000)
+	s := c.send(client, syn, "")
+	refusal := c.segment(server, rst|ack, "")
+	refusal.seq = 0
+	w.add(refusal.ip())
+	s.id += 50
+	w.add(s.ip())
+	c.send(server, syn|ack, "")
+	c.send(client, ack, "")
+	c.send(server, psh|ack, "220 hello\r\n")
+	c.close()
+	w.number()
+	all, _ := hear(t, w.packets, capture.Options{})
+	if len(all) != 2 || !all[0].Refused() || all[1].Ended != capture.Finished {
+		t.Fatalf("%d connections, want one refused and one finished", len(all))
+	}
+	all[1].want(t, "", "220 hello\r\n")
+}
+
+// The next SYN may be answered by another number: that counts which the client
+// acknowledges.
+func TestAnsweredAnew(t *testing.T) {
+	t.Parallel()
+	w := &wire{wrap: plain}
+	c := newTalk(w, "192.0.2.1:40000", "192.0.2.2:21", 1000)
+	s := c.send(client, syn, "")
+	lost := c.segment(server, syn|ack, "")
+	lost.seq += 1_500_000_000
+	w.add(lost.ip())
+	s.id += 50
+	w.add(s.ip())
+	c.ends[server].next-- // as if it had not spoken yet
+	c.send(server, syn|ack, "")
+	c.send(client, ack, "")
+	w.add(lost.ip()) // late, and not of this connection any more
+	c.send(server, psh|ack, "220 hello\r\n")
+	c.close()
+	h := w.one(t)
+	h.want(t, "", "220 hello\r\n")
+	if h.Ended != capture.Finished || h.Side(server).Missing != 0 {
+		t.Errorf("%v, %+v", h.Ended, *h.Side(server))
+	}
+}
