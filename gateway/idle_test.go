@@ -17,25 +17,21 @@ func TestClockJumpEndsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, in := range []bool{true, false} {
-		bound := o.LoginTimeout
-		if in {
-			bound = o.IdleTimeout
-		}
+	for name, bound := range map[string]time.Duration{"nobody": o.LoginTimeout, "logged in": o.IdleTimeout, "blind": o.BlindTimeout} {
 		for _, by := range []time.Duration{0, day, -day} {
 			for _, silent := range []time.Duration{0, bound - time.Second, bound} {
 				client, ours := net.Pipe()
 				go func() { _, _ = client.Read(make([]byte, 512)) }() // the farewell, if there is one
 				began := time.Now()
 				o.clock = func() time.Time { return jump.Of(began.Add(silent), by) }
-				s := &session{set: &settings{Options: o}, ctx: context.Background(), last: began, resynced: in}
+				s := &session{set: &settings{Options: o}, ctx: context.Background(), last: began, resynced: name == "logged in", blind: name == "blind"}
 				s.gw = &Gateway{ctx: s.ctx}
 				s.room.L = &s.mu
 				s.rec.Began = began
 				s.client.set(ours)
 				s.goesOn()
 				if ended := s.over; ended != (silent >= bound) {
-					t.Errorf("logged in %t, silent for %v of %v, clock set by %v: ended %t", in, silent, bound, by, ended)
+					t.Errorf("%s, silent for %v of %v, clock set by %v: ended %t", name, silent, bound, by, ended)
 				}
 				_, _ = client.Close(), ours.Close() // a pipe
 			}

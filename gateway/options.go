@@ -102,6 +102,10 @@ type Options struct {
 	// IdleTimeout ends a session that neither says nor moves anything. Default
 	// 15 minutes, so that the server's own comes first.
 	IdleTimeout time.Duration
+	// BlindTimeout ends a session that cannot be read, since TLS passes through
+	// it, and in which nothing is said. Its transfers go by unseen, so that it
+	// must be longer than they are. Default 24 hours.
+	BlindTimeout time.Duration
 	// StallTimeout ends a transfer that moves nothing. Default 5 minutes.
 	StallTimeout time.Duration
 	// KeepAlive is how often TCP asks on both control connections whether the
@@ -292,6 +296,7 @@ const (
 	defaultData    = 10 * time.Second
 	defaultLogin   = time.Minute
 	defaultIdle    = 15 * time.Minute
+	defaultBlind   = 24 * time.Hour
 	defaultStall   = 5 * time.Minute
 	defaultAlive   = 30 * time.Second
 	longestData    = 20 * time.Second
@@ -320,6 +325,7 @@ func (o Options) check() (Options, error) {
 		{"DataTimeout", &o.DataTimeout, defaultData},
 		{"LoginTimeout", &o.LoginTimeout, defaultLogin},
 		{"IdleTimeout", &o.IdleTimeout, defaultIdle},
+		{"BlindTimeout", &o.BlindTimeout, defaultBlind},
 		{"StallTimeout", &o.StallTimeout, defaultStall},
 		{"KeepAlive", &o.KeepAlive, defaultAlive},
 	} {

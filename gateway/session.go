@@ -140,6 +140,7 @@ var (
 	errClientGone = errors.New("closed by the client")
 	errServerGone = errors.New("closed by the server")
 	errIdle       = errors.New("idle time-out")
+	errBlindIdle  = errors.New("idle time-out under TLS that passes through")
 	errNoLogin    = errors.New("login time-out")
 	errNotFTP     = errors.New("the client does not speak FTP")
 )
@@ -465,7 +466,10 @@ func (s *session) goesOn() bool {
 		return true
 	}
 	until, why := s.last.Add(s.set.IdleTimeout), errIdle
-	if !s.entered() {
+	switch {
+	case s.blind:
+		until, why = s.last.Add(s.set.BlindTimeout), errBlindIdle
+	case !s.entered():
 		until, why = s.rec.Began.Add(s.set.LoginTimeout), errNoLogin
 	}
 	if busy && why == errIdle {
@@ -499,7 +503,7 @@ func (s *session) farewell(code int, text string, why error) {
 	if s.cause == "" {
 		s.cause = why.Error()
 	}
-	if code != 0 {
+	if code != 0 && !s.blind {
 		s.send(ftp.NewReply(code, text).AppendTo(nil))
 	}
 	s.over = true

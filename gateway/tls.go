@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -251,6 +252,7 @@ func (s *session) blindly() error {
 			l.writeUntil = time.Time{}
 		}
 	})
+	s.goesOn() // sets when to look whether anything is said
 	go func() {
 		err := s.carryRecords(&s.client, &s.server)
 		if errors.Is(err, records.ErrClear) {
@@ -262,7 +264,7 @@ func (s *session) blindly() error {
 	}()
 	err := s.carryRecords(&s.server, &s.client)
 	if !errors.Is(err, records.ErrClear) {
-		if err == nil {
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errClientGone
 		}
 		return err
@@ -281,16 +283,21 @@ func (s *session) blindly() error {
 // and [records.ErrClear] when clear text comes, with which from can go on.
 func (s *session) carryRecords(to, from *leg) error {
 	in := records.OneByOne(&begun{from.conn, from.in.rest()})
-	buf := buffers.Get().(*[256 << 10]byte)
-	defer buffers.Put(buf)
+	buf := make([]byte, 4<<10) // an idle session keeps it
 	for {
-		n, err := in.Read(buf[:])
+		n, err := in.Read(buf)
 		if n > 0 {
-			if _, err := to.conn.Write(buf[:n]); err != nil {
-				return err
+			var failed error
+			s.with(func() {
+				s.last = s.now()
+				failed = to.write(buf[:n])
+			})
+			if failed != nil {
+				return failed
 			}
 		}
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && from == &s.client && s.goesOn():
 		case errors.Is(err, records.ErrClear):
 			s.with(func() { from.in.reset(in.Clear()) })
 			return err

@@ -1,9 +1,12 @@
 package gateway_test
 
 import (
+	"bufio"
 	"crypto/tls"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"towpath/ftpserver"
 	"towpath/ftptest"
@@ -96,6 +99,38 @@ func TestTLSPasses(t *testing.T) {
 	}
 	if s := g.Stats(); s.Blind != 1 {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+// A session that cannot be read has a time of its own, and what ends it hears
+// nothing in the clear.
+func TestBlindIdle(t *testing.T) {
+	t.Parallel()
+	for name, reason := range map[string]string{"idle": "idle time-out under TLS that passes through", "draining": "the gateway is shutting down"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, "127.0.0.1", func(o *gateway.Options) {
+				o.IdleTimeout = time.Hour
+				if name == "idle" {
+					o.BlindTimeout = 200 * time.Millisecond
+				}
+			})
+			w.turn("AUTH TLS\r\n", "234 Begin.\r\n")
+			w.say("\x16\x03\x01\x00\x02hi")
+			w.gets("\x16\x03\x01\x00\x02hi")
+			if name == "draining" {
+				go func() { _ = w.g.Shutdown(t.Context()) }()
+			}
+			for _, in := range []*bufio.Reader{w.cin, w.sin} {
+				if b, err := in.ReadByte(); err != io.EOF {
+					t.Errorf("%q, %v; want the end", b, err)
+				}
+				_ = w.client.Close()
+			}
+			if r := w.g.record(t); r.Reason != reason || r.Blind == "" {
+				t.Errorf("%+v", r)
+			}
+		})
 	}
 }
 

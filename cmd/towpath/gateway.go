@@ -68,6 +68,8 @@ type gatewayFlags struct {
 	transcript string
 	control    string
 	drain      units.Duration
+	idle       units.Duration
+	blindIdle  units.Duration
 	sandbox    bool
 	max        int
 	maxClient  int
@@ -181,6 +183,9 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.Var(pace(&v.userRate), "user-rate", "and this `RATE` for all sessions of one user")
 	f.StringArrayVar(&v.rules, "rule", nil, "a `RULE` of who may do what, as in \"deny user=anonymous do=write\"; the first that matches counts; may be repeated")
 	f.BoolVar(&v.readOnly, "read-only", false, "let nobody change files")
+	v.idle, v.blindIdle = units.Duration(15*time.Minute), units.Duration(24*time.Hour)
+	f.Var(span(&v.idle), "idle-timeout", "end a session in which nothing is said or moved for `TIME`")
+	f.Var(span(&v.blindIdle), "blind-timeout", "and one under TLS that passes through in which nothing is said; it may be moving data that nobody here sees")
 	v.drain = units.Duration(time.Minute)
 	f.Var(span(&v.drain), "drain-timeout", "how much `TIME` sessions have after SIGTERM")
 	f.BoolVar(&v.sandbox, "sandbox", true, "hide all files from the process that it does not need (Linux 5.19)")
@@ -247,6 +252,8 @@ func (v *gatewayFlags) check() error {
 		return errors.New("--pin and --insecure-server exclude each other")
 	case v.proxyOut < 0 || v.proxyOut > 2:
 		return fmt.Errorf("--proxy-protocol-out %d: want 1 or 2", v.proxyOut)
+	case v.idle == 0 || v.blindIdle == 0:
+		return errors.New("--idle-timeout and --blind-timeout want a time, as 15m or 24h: sessions that nobody ends would keep their places for ever")
 	case !slices.Contains([]string{"auto", "kernel", "user"}, v.data):
 		return fmt.Errorf("--data %q: want auto, kernel or user", v.data)
 	}

@@ -239,6 +239,7 @@ func (g *gatewayService) options(v *gatewayFlags) (gateway.Options, error) {
 	o := gateway.Options{
 		Opener: g.plane.opener, Redirect: g.plane.redirect,
 		Log: g.log, AllowForeign: must(prefixes(v.foreign)),
+		IdleTimeout: v.idle.Std(), BlindTimeout: v.blindIdle.Std(),
 	}
 	o.ServerMode = must(gateway.ParseMode(v.serverMode))
 	o.ClientTLS = must(gateway.ParseClientTLS(v.tls))
