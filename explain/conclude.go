@@ -400,7 +400,7 @@ func (t *talk) failure(d *deal, i int) {
 	case !l.established() && x.To.IsValid() && x.To.Addr() != peer.Addr():
 		t.found(d, i, "inside-address", Error, packets, "verb", x.announcing(), "address", x.To.Addr(), "peer", peer.Addr(), "opener", who(x.Opener))
 	case !l.established():
-		t.found(d, i, "firewall", Error, packets, "opener", who(x.Opener), "to", x.To)
+		t.found(d, i, dropped(x.Opener), Error, packets, "opener", who(x.Opener), "to", x.To)
 	case d.strange(t):
 		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
 	case d.final && t.neverBegun(x):

@@ -31,7 +31,11 @@ func (f Finding) In(l words.Lang) Finding {
 	if f.name == "" {
 		return f
 	}
-	f.Text, f.Advice = words.Say("found."+f.name, f.args...).In(l), ""
+	said := f.name
+	if !words.Has("found." + said) {
+		said = f.ID // only the advice has a way of its own
+	}
+	f.Text, f.Advice = words.Say("found."+said, f.args...).In(l), ""
 	for _, name := range [...]string{f.name, f.ID} {
 		if words.Has("advice." + name) {
 			f.Advice = words.Say("advice." + name).In(l)
@@ -39,6 +43,15 @@ func (f Finding) In(l words.Lang) Finding {
 		}
 	}
 	return f
+}
+
+// dropped is what a firewall is found by that says nothing. What helps is at the
+// other end when the server connects: its passive ports are none of it.
+func dropped(opener string) string {
+	if opener == "server" {
+		return "firewall.active"
+	}
+	return "firewall"
 }
 
 // who is client or server, in no language yet.

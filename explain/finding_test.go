@@ -16,6 +16,20 @@ const login = `
 	S: 200 binary
 `
 
+// What helps against a firewall is at the end that is connected to.
+func TestAdviceForTheEnd(t *testing.T) {
+	t.Parallel()
+	for dialogue, want := range map[string]string{
+		"C: EPSV\nS: 229 ok (|||50000|)\nD: client 198.51.100.2:50000 unanswered":                           "range of passive ports",
+		"C: EPRT |1|192.0.2.7|50000|\nS: 200 ok\nC: LIST\nD: server 192.0.2.7:50000 unanswered\nS: 425 No.": "Use passive mode",
+	} {
+		x := played(t, Options{}, login+dialogue)
+		if len(x.Findings) == 0 || x.Findings[0].ID != "firewall" || !strings.Contains(x.Findings[0].Advice, want) {
+			t.Errorf("%s\nis told %+v, want advice with %q", dialogue, x.Findings, want)
+		}
+	}
+}
+
 // Each failure is told by its cause.
 func TestFindings(t *testing.T) {
 	t.Parallel()

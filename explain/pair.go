@@ -403,7 +403,7 @@ func (n *Teller) learn(t *talk, i int, from *talk) {
 	case there != nil && there.conn.SYNACK.Seen():
 		t.recast(d, i, "answer-strays", "opener", who(x.Opener), "to", x.To)
 	case there != nil:
-		t.recast(d, i, "firewall", "opener", who(x.Opener), "to", there.conn.Server)
+		t.recast(d, i, dropped(x.Opener), "opener", who(x.Opener), "to", there.conn.Server)
 	case n.elsewhere(l, listens) != nil:
 		there = n.elsewhere(l, listens)
 		t.recast(d, i, "other-server", "to", x.To, "other", there.conn.Server.Addr(), "server", listens)

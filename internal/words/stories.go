@@ -146,10 +146,10 @@ var stories = map[string]message{
 		"プログラムがそのアドレスで待ち受けているかを調べてください。経路上で接続を拒否する機器も同じ応答をします。",
 	},
 	"found.not-forwarded": {
-		"The {opener} connects to {to}, and a machine on the way that has this address refuses: it forwards that port to nobody.",
-		"{opener}连接 {to}，途中拥有该地址的设备拒绝了连接：它没有转发该端口。",
-		"{opener}連線到 {to}，途中擁有該位址的裝置拒絕了連線：它沒有轉發該連接埠。",
-		"{opener}は {to} に接続しますが、そのアドレスを持つ途中の機器が拒否します。そのポートはどこにも転送されていません。",
+		"The {opener} connects to {to}, an address of a machine on the way, and that forwards this port to nobody.",
+		"{opener}连接 {to}，该地址属于途中的设备，而它没有转发该端口。",
+		"{opener}連線到 {to}，該位址屬於途中的裝置，而它沒有轉發該連接埠。",
+		"{opener}は {to} に接続しますが、そのアドレスは経路上の機器のもので、そのポートはどこにも転送されていません。",
 	},
 	"advice.not-forwarded": {
 		"Forward the server's range of passive ports on that machine, or switch its FTP helper on.",
@@ -200,10 +200,16 @@ var stories = map[string]message{
 		"{opener}が {to} に接続しますが、応答がありません。経路上のファイアウォールがそのポートへの新しい接続を通しません。",
 	},
 	"advice.firewall": {
-		"Give the server a small range of passive ports and let the firewall pass it, or switch its FTP helper on where the control connection is in clear.",
-		"给服务器设定一个小的被动端口范围并在防火墙上放行；若控制连接为明文，也可启用其 FTP 助手。",
-		"給伺服器設定一個小的被動連接埠範圍並在防火牆上放行；若控制連線為明文，也可啟用其 FTP 助手。",
-		"サーバーに狭いパッシブポート範囲を設定し、ファイアウォールで通してください。制御コネクションが平文なら FTP ヘルパーを有効にする方法もあります。",
+		"Give the server a small range of passive ports, let the firewall pass it, and forward it where a NAT stands before the server; or switch the FTP helper on where the control connection is in clear.",
+		"给服务器设定一个小的被动端口范围，在防火墙上放行，服务器前若有 NAT 还须转发；若控制连接为明文，也可启用 FTP 助手。",
+		"給伺服器設定一個小的被動連接埠範圍，在防火牆上放行，伺服器前若有 NAT 還須轉發；若控制連線為明文，也可啟用 FTP 助手。",
+		"サーバーに狭いパッシブポート範囲を設定し、ファイアウォールで通し、サーバーの前に NAT があれば転送してください。制御コネクションが平文なら FTP ヘルパーを有効にする方法もあります。",
+	},
+	"advice.firewall.active": {
+		"Use passive mode; or switch the FTP helper of the firewall or NAT before the client on, where the control connection is in clear.",
+		"使用被动模式；若控制连接为明文，也可在客户端前的防火墙或 NAT 上启用 FTP 助手。",
+		"使用被動模式；若控制連線為明文，也可在用戶端前的防火牆或 NAT 上啟用 FTP 助手。",
+		"パッシブモードを使ってください。制御コネクションが平文なら、クライアント側のファイアウォールまたは NAT の FTP ヘルパーを有効にする方法もあります。",
 	},
 	"found.no-connection": {
 		"The {opener} should have connected to {to}, and no packet of that is in the capture: it was dropped on the way, or passed elsewhere.",
