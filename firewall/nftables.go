@@ -51,7 +51,9 @@ func nft(p *page, set *RuleSet) {
 		}
 	}
 	p.line("")
-	p.note("Once, and in your own file, so that the chains are asked:")
+	p.note("Once, and in your own file, so that the chains are asked. A chain that drops is in")
+	p.note("your own table: if \"nft list chains\" shows another than inet filter, write it for")
+	p.note("inet filter in all lines here.")
 	for _, hook := range chains {
 		p.note("  nft insert rule inet filter %s jump towpath_%s", hook, hook)
 	}
