@@ -247,7 +247,7 @@ passwords unless --save-password asks for it; ~/.netrc is the better place.`,
 		Example: `  towpath bookmark add work ftpes://alice@ftp.example.org/projects/
   towpath ls work:
   towpath get work:2026/plan.pdf`,
-		Args:    cobra.NoArgs,
+		Args:    verbs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 		GroupID: clientGroup,
 	}

@@ -356,7 +356,10 @@ func hinted(err error, u ftpurl.URL) error {
 	text := ""
 	switch exitcode.Of(err) {
 	case exitcode.Login:
+		e, _ := errors.AsType[*ftp.Error](err)
 		switch {
+		case e != nil && (e.Reply.Code == 421 || e.Reply.Code == 500):
+			// It has no room, or has stumbled, as vsftpd's "500 OOPS" over a home that is missing.
 		case u.User != "":
 			text = "is the password right? A .netrc, the URL or --user can hold it"
 		default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -33,7 +34,8 @@ Settings come from a file (TOML), from the environment and from flags of serve;
 a flag wins over a variable, a variable over the file. The file is that of
 --config, of TOWPATH_CONFIG, towpath/towpath.toml in your configuration directory,
 or /etc/towpath/towpath.toml and then /etc/towpath/conf.d/*.toml.`,
-		Args: cobra.NoArgs,
+		Args: verbs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(configCheckCommand(), configShowCommand(), configKeysCommand(),
 		configExampleCommand(), configImportCommand())
@@ -46,7 +48,23 @@ func loadConfig(args []string) (*config.Settings, error) {
 	if len(args) > 0 {
 		src.File = args[0]
 	}
-	return config.Load(src)
+	s, err := config.Load(src)
+	return s, notOurs(err)
+}
+
+// notOurs adds to an error of loading settings that the file is one of another
+// server, if it is, and what takes it over.
+func notOurs(err error) error {
+	e, ok := errors.AsType[*config.Error](err)
+	if !ok || e.Origin.From != config.FromFile || filepath.Ext(e.Origin.Name) == ".toml" {
+		return err
+	}
+	m, none := foreign.Read(e.Origin.Name, "")
+	if none != nil {
+		return err
+	}
+	return fmt.Errorf("%w\n%s looks like a configuration of %s; this takes it over: towpath config import %[2]s -o towpath.toml",
+		err, e.Origin.Name, m.Server)
 }
 
 func configCheckCommand() *cobra.Command {
@@ -238,6 +256,9 @@ Accounts are not taken over.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := foreign.Read(args[0], foreign.Server(from))
+			if errors.Is(err, foreign.ErrUnknown) {
+				err = fmt.Errorf("%w; say --from vsftpd, proftpd or pureftpd", err)
+			}
 			if err != nil {
 				return exit(exitConfig, err)
 			}

@@ -17,6 +17,7 @@ import (
 	"towpath/firewall"
 	"towpath/ftpserver"
 	"towpath/internal/config"
+	"towpath/internal/config/foreign"
 )
 
 // ruleFacts is what "doctor rules" is told beside the settings of the server.
@@ -35,11 +36,13 @@ func doctorRulesCommand() *cobra.Command {
 the reason above each rule and how all of it is removed.
 
 The ports are those of the server's configuration, which is found as serve finds
-it; flags win over it. --side says where the firewall stands: on the server, on
+it, or is that of another server (--config /etc/vsftpd.conf); flags win over it.
+--side says where the firewall stands: on the server, on
 a router before it, or on the client. A router that translates addresses (NAT)
 is told which by --external and --inside. Nothing is changed on this machine.`,
 		Example: `  towpath doctor rules --for ufw --passive-ports 50000-50100
   towpath doctor rules --config /etc/towpath/towpath.toml --clients 10.0.0.0/8
+  towpath doctor rules --config /etc/vsftpd.conf --for iptables
   towpath doctor rules --for ios --side router --external 203.0.113.7 --inside 192.168.1.5
   towpath doctor rules --list`,
 		Args: cobra.NoArgs,
@@ -47,7 +50,19 @@ is told which by --external and --inside. Nothing is changed on this machine.`,
 			if list {
 				return listFormats(c.OutOrStdout())
 			}
-			settings, err := config.Load(config.Sources{Environ: os.Environ(), Flags: c.Flags()})
+			src := config.Sources{Environ: os.Environ(), Flags: c.Flags()}
+			if name, theirs := foreignFile(c.Flags()); theirs {
+				m, err := foreign.Read(name, "")
+				if err != nil {
+					return exit(exitConfig, err)
+				}
+				for _, line := range m.Wrong("listen", "passive.", "active.", "tls.") {
+					fmt.Fprintf(c.ErrOrStderr(), "towpath: %s\n", line)
+				}
+				base := m.Config()
+				src = config.Sources{Base: &base, Flags: c.Flags()}
+			}
+			settings, err := config.Load(src)
 			if err != nil {
 				return exit(exitConfig, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"towpath/doctor/check"
 	"towpath/doctor/serverside"
@@ -70,10 +71,16 @@ func reportStatus(r *check.Report) error {
 	return nil
 }
 
+// foreignFile is what --config names if that is no file of ours but one of another
+// server: its name does not end as ours do.
+func foreignFile(f *pflag.FlagSet) (string, bool) {
+	name := f.Lookup(config.ConfigFlag)
+	return name.Value.String(), name.Changed && filepath.Ext(name.Value.String()) != ".toml"
+}
+
 // serverSubject reads the settings, ours or those of another server.
 func serverSubject(c *cobra.Command) (serverside.Subject, error) {
-	if f := c.Flags().Lookup(config.ConfigFlag); f.Changed && filepath.Ext(f.Value.String()) != ".toml" {
-		name := f.Value.String()
+	if name, theirs := foreignFile(c.Flags()); theirs {
 		m, err := foreign.Read(name, "")
 		if err != nil {
 			return serverside.Subject{}, err

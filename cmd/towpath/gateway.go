@@ -117,7 +117,7 @@ All rules are in a table of the process and go with it, however it ends.`,
   towpath gateway --listen :21 --to 10.0.0.5 --tls terminate --cert gw.pem --server-tls clear
   towpath gateway --listen :21 --to ftp.example.org:990 --server-tls implicit
   towpath gateway plan --transparent --from 192.168.0.0/16`,
-		Args: cobra.NoArgs,
+		Args: verbs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			load := func() (*gatewayFlags, error) { return v.load(c.Flags()) }
 			return runGateway(c.Context(), load, c.OutOrStdout())
@@ -132,7 +132,7 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.config, "config", "", "read flags from this TOML `FILE`, one key for each; flags win")
 	f.StringArrayVar(&v.listen, "listen", nil, "listen on this `ADDRESS`, host:port or :port; may be repeated (default :21, unless --socks or --implicit is said)")
 	f.StringVar(&v.implicit, "implicit", "", "listen on this `ADDRESS` for TLS from the first byte")
-	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],…`; behind each may stand weight=N, max=N, drain, name=, hosts= and users= (patterns that it is for), tls=, proxy= and as=")
+	f.StringSliceVar(&v.to, "to", nil, "stand before these servers, `HOST[:PORT],...`; behind each may stand weight=N, max=N, drain, name=, hosts= and users= (patterns that it is for), tls=, proxy= and as=")
 	f.BoolVar(&v.transparent, "transparent", false, "take connections that are redirected here, and go where they wanted to")
 	f.BoolVar(&v.install, "install-rules", false, "with --transparent: redirect connections to this process, in a table of its own, as plan prints it")
 	f.StringVar(&v.redirect, "redirect", "nat", "how rules redirect them: `nat|tproxy` (REDIRECT or TPROXY); tproxy leaves packets as they are, needs CAP_NET_ADMIN, and marks and routes of its own")
@@ -153,12 +153,12 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&v.external, "external", "", "the `ADDRESS` to tell clients, where a NAT stands before this machine")
 	f.StringSliceVar(&v.foreign, "insecure-foreign", nil, "believe announcements that name hosts in these `NETWORKS`, beside the sender's own; opens the door to bounce attacks")
 
-	f.StringVar(&v.tls, "tls", "", "what becomes of AUTH TLS: `pass` (announcements cannot be repaired then), refuse, terminate or require (default terminate with a certificate, else pass)")
+	f.StringVar(&v.tls, "tls", "", "what becomes of AUTH TLS: `pass|refuse|terminate|require`; with pass announcements cannot be repaired (default terminate with a certificate, else pass)")
 	f.StringVar(&v.cert, "cert", "", "the certificate that clients see, a PEM `FILE`")
 	f.StringVar(&v.key, "key", "", "its key, a PEM `FILE` (default that of --cert)")
 	f.BoolVar(&v.selfSigned, "self-signed", false, "make up a certificate")
 	f.StringVar(&v.clientCA, "client-ca", "", "ask clients for certificates of the authorities in this PEM `FILE`")
-	f.StringVar(&v.serverTLS, "server-tls", "same", "what servers hear: `same` as the client said, clear, explicit or implicit")
+	f.StringVar(&v.serverTLS, "server-tls", "same", "what servers hear: `same|clear|explicit|implicit`, where same is as the client said")
 	f.StringVar(&v.serverCA, "ca", "", "believe servers with certificates of the authorities in this PEM `FILE` (default those of the system)")
 	f.StringVar(&v.pin, "pin", "", "believe a server whose key has this `HASH`, sha256//BASE64, and no other")
 	f.StringVar(&v.ownCert, "client-cert", "", "our own certificate towards servers, a PEM `FILE`")
@@ -169,16 +169,16 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.IntVar(&v.proxyOut, "proxy-protocol-out", 0, "say so to servers, in this `VERSION`: 1 or 2")
 
 	f.BoolVar(&v.log.json, "log-json", false, "write the log as JSON")
-	f.StringVar(&v.log.level, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&v.log.level, "log-level", "info", "what is logged: `debug|info|warn|error` and worse")
 	f.StringVar(&v.log.file, "log-file", "", "write the log to `FILE` in place of standard error")
 	f.StringVar(&v.record, "record", "", "write an account of each session to `FILE`, one object of JSON in a line")
 	f.StringVar(&v.transcript, "transcript", "", "keep the dialogue of each session in this `DIRECTORY`")
 	f.StringVar(&v.control, "control", "", "where status and drain ask this gateway, a socket at this `PATH` for its user alone, or none (default in the runtime directory: /run/towpath-gateway for root)")
-	f.IntVar(&v.max, "max-sessions", 0, "at most so many sessions in all; 0 is no limit")
-	f.IntVar(&v.maxClient, "max-per-client", 0, "and so many of one client address")
-	f.IntVar(&v.maxUser, "max-per-user", 0, "and so many of one user")
-	f.IntVar(&v.maxServer, "max-per-server", 0, "and so many at one server")
-	f.IntVar(&v.logins, "logins-per-minute", 0, "and so many logins of one client address in a minute")
+	f.IntVar(&v.max, "max-sessions", 0, "at most `N` sessions in all; 0 is no limit")
+	f.IntVar(&v.maxClient, "max-per-client", 0, "and `N` of one client address")
+	f.IntVar(&v.maxUser, "max-per-user", 0, "and `N` of one user")
+	f.IntVar(&v.maxServer, "max-per-server", 0, "and `N` at one server")
+	f.IntVar(&v.logins, "logins-per-minute", 0, "and `N` logins of one client address in a minute")
 	f.Var(pace(&v.rate), "rate", "at most this `RATE` for the data of one session, as 10MiB/s")
 	f.Var(pace(&v.userRate), "user-rate", "and this `RATE` for all sessions of one user")
 	f.StringArrayVar(&v.rules, "rule", nil, "a `RULE` of who may do what, as in \"deny user=anonymous do=write\"; the first that matches counts; may be repeated")

@@ -45,7 +45,7 @@ namespaces. When it ends, however it ends, nothing is left behind.`,
   towpath lab run all --server vsftpd --client curl
   towpath lab report /tmp/report client-inside
   towpath lab shell client-inside`,
-		Args: cobra.NoArgs,
+		Args: verbs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.PersistentFlags().String(langFlag, "", "speak this `LANGUAGE`: en, zh-Hans, zh-Hant or ja (default: that of the locale)")
@@ -69,9 +69,9 @@ func (v *labFlags) bind(f *pflag.FlagSet) {
 	f.StringArrayVar(&v.lab.Programs, "programs", nil, "look for them in this `DIRECTORY` too; may be repeated")
 	f.StringVar(&v.alg, "alg", "", "`gateway`: put our gateway in the place of each ALG of the kernel, and leave out networks that have none")
 	f.StringVar(&v.lab.Plane, "data", "user", "what carries clear data through gateways: `"+strings.Join(lab.Planes, "|")+"`")
-	f.StringVar(&v.mode, "mode", "all", "port, eprt, pasv, epsv or all")
-	f.DurationVar(&v.lab.Patience, "patience", 1500*time.Millisecond, "how long servers wait for a data connection; clients wait twice as long")
-	f.IntVarP(&v.jobs, "jobs", "j", 16, "run so many cases at once")
+	f.StringVar(&v.mode, "mode", "all", "run `port|eprt|pasv|epsv|all`")
+	f.DurationVar(&v.lab.Patience, "patience", 1500*time.Millisecond, "`TIME` that servers wait for a data connection; clients wait twice as long")
+	f.IntVarP(&v.jobs, "jobs", "j", 16, "run `N` cases at once")
 }
 
 func labRunCommand() *cobra.Command {

@@ -14,6 +14,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"towpath/internal/config"
 )
 
 // The exit codes of daemons and their tools, from sysexits(3).
@@ -42,13 +45,13 @@ func main() {
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "pftp" {
 		root.SetArgs(append([]string{"shell"}, os.Args[1:]...))
 	}
-	if err := root.ExecuteContext(ctx); err != nil {
+	if c, err := root.ExecuteContextC(ctx); err != nil {
 		code := exitUsage
 		if e, ok := errors.AsType[*exitError](err); ok {
 			code = e.code
 		}
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, "towpath: "+text)
+			fmt.Fprintln(os.Stderr, "towpath: "+text+flagMeant(c, err))
 		}
 		os.Exit(code)
 	}
@@ -77,7 +80,7 @@ func rootCommand() *cobra.Command {
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          verbs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.AddGroup(&cobra.Group{ID: clientGroup, Title: "The client:"}, &cobra.Group{ID: serverGroup, Title: "The server:"},
@@ -93,6 +96,50 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(), cpCommand(),
 		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), shellCommand(), bookmarkCommand(), versionCommand())
 	return root
+}
+
+// verbs takes no arguments: what is left over was meant as the name of a verb.
+func verbs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, v := range c.Commands() {
+		if v.IsAvailableCommand() {
+			known = append(known, v.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), meant(c, config.Nearest(args[0], known)))
+}
+
+// flagMeant says what flag of c may have been meant, if err is about one that it
+// does not have.
+func flagMeant(c *cobra.Command, err error) string {
+	none, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return ""
+	}
+	best := ""
+	if none.GetSpecifiedShortnames() == "" {
+		var known []string
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				known = append(known, f.Name)
+			}
+		})
+		if best = config.Nearest(none.GetSpecifiedName(), known); best != "" {
+			best = "--" + best
+		}
+	}
+	return meant(c, best)
+}
+
+// meant is what is said behind a word that c does not know.
+func meant(c *cobra.Command, best string) string {
+	if best == "" {
+		return "; see " + c.CommandPath() + " --help"
+	}
+	return "; did you mean " + best + "?"
 }
 
 // serverGroup is what help shows the verbs of the server together by.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"towpath/ftp"
 	"towpath/ftpclient"
 )
 
@@ -22,7 +25,11 @@ func mkdirCommand() *cobra.Command {
 			if parents {
 				return c.MkdirAll(ctx, name)
 			}
-			return c.Mkdir(ctx, name)
+			err := c.Mkdir(ctx, name)
+			if e, ok := errors.AsType[*ftp.Error](err); ok && e.Reply.Code == 550 && strings.Contains(strings.Trim(name, "/"), "/") {
+				return &hint{err, "--parents makes those above, if they are missing"}
+			}
+			return err
 		})
 	})
 	c.Flags().BoolVar(&parents, "parents", false, "make those above, too, and find no fault in what is there (-p is passive mode)")

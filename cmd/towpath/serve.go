@@ -47,7 +47,8 @@ again; when something in them is wrong, the old ones stay.`,
 				dir = args[0]
 			}
 			load := func() (*config.Settings, error) {
-				return config.Load(config.Sources{Environ: os.Environ(), Flags: c.Flags(), Dir: dir})
+				s, err := config.Load(config.Sources{Environ: os.Environ(), Flags: c.Flags(), Dir: dir})
+				return s, notOurs(err)
 			}
 			return serve(c.Context(), load, c.OutOrStdout())
 		},

@@ -37,6 +37,9 @@ type Sources struct {
 	Flags *pflag.FlagSet
 	// Dir is the argument of serve, the directory to serve.
 	Dir string
+	// Base holds in place of the defaults, and then no file is read: settings
+	// taken over from another server.
+	Base *Config
 }
 
 // system is where the configuration of the machine lies.
@@ -46,6 +49,9 @@ const system = "/etc/towpath"
 // [*Error] joined, tells all of it, and the Settings hold what was right.
 func Load(src Sources) (*Settings, error) {
 	s := &Settings{Config: Default(), origins: map[string]Origin{}}
+	if src.Base != nil {
+		s.Config = *src.Base
+	}
 	files, err := src.files()
 	errs := []error{err}
 	for _, f := range files {
@@ -64,6 +70,9 @@ func (src Sources) files() ([]string, error) {
 	for _, v := range src.Environ {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
+	}
+	if src.Base != nil {
+		return nil, nil
 	}
 	if src.File != "" {
 		return []string{src.File}, nil

@@ -10,6 +10,7 @@ package foreign
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -206,6 +207,9 @@ func includes(path string) func(pattern string) ([]source, error) {
 	}
 }
 
+// ErrUnknown is what is said of a configuration of which [Detect] cannot tell whose it is.
+var ErrUnknown = errors.New("cannot tell whose configuration it is: that of vsftpd, ProFTPD or Pure-FTPd")
+
 // Detect finds out whose configuration a text is, by the words that it begins
 // its lines with.
 func Detect(text string) (Server, error) {
@@ -229,7 +233,7 @@ func Detect(text string) (Server, error) {
 	ranked := slices.Clone(Servers)
 	slices.SortStableFunc(ranked, func(a, b Server) int { return cmp.Compare(score[b], score[a]) })
 	if score[ranked[0]] == score[ranked[1]] {
-		return "", fmt.Errorf("cannot tell whose configuration it is; say --from vsftpd, proftpd or pureftpd")
+		return "", ErrUnknown
 	}
 	return ranked[0], nil
 }

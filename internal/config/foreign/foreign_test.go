@@ -277,7 +277,7 @@ func TestRead(t *testing.T) {
 		server Server
 		want   string
 	}{
-		{unclear, "", "cannot tell whose configuration it is; say --from"},
+		{unclear, "", "cannot tell whose configuration it is: that of vsftpd"},
 		{unclear, "wuftpd", `"wuftpd": not a server whose configuration is known`},
 		{dir, Vsftpd, "is a directory; vsftpd is configured by a file"},
 		{dir, "", "no file in it bears the name of a setting"},
