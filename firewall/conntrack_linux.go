@@ -2,7 +2,6 @@ package firewall
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +35,7 @@ type Conntrack struct {
 
 	mu     sync.Mutex // one request at a time
 	holes  map[holeKey]*expected
+	bell   bell // for the first of them whose time is over
 	closed bool
 }
 
@@ -45,7 +45,6 @@ type expected struct {
 	key    holeKey
 	master Flow
 	until  time.Time
-	over   *time.Timer
 	used   bool
 }
 
@@ -100,8 +99,10 @@ func (c *Conntrack) Sweep() error {
 	if c.closed {
 		return fmt.Errorf("sweeping expectations: %w", io.ErrClosedPipe)
 	}
-	err := c.ask(expectDelete, false, func(e *netlink.AttributeEncoder) { e.String(ctaExpectHelper, inert) })
-	if err != nil {
+	r := newRequest()
+	r.message(expectDelete, 0, unix.AF_INET) // it means both families
+	r.string(ctaExpectHelper, inert)
+	if _, err := exchange(c.socket, r); err != nil {
 		return fmt.Errorf("sweeping expectations: %w", err)
 	}
 	return nil
@@ -180,14 +181,12 @@ func (c *Conntrack) Open(ctx context.Context, p Pinhole) (_ io.Closer, err error
 			return nil, err
 		}
 	}
-	create, err := expectation(p, master, direction)
-	if err != nil {
-		return nil, err
-	}
-	err = c.expect(create, p.Life)
+	err = c.expect(p, master, direction)
 	if errors.Is(err, unix.EEXIST) { // of one who is gone
-		if err = c.forget(h.key); err == nil {
-			err = c.expect(create, p.Life)
+		r := newRequest()
+		r.forget(h.key)
+		if _, err = exchange(c.socket, r); err == nil {
+			err = c.expect(p, master, direction)
 		}
 	}
 	switch {
@@ -199,8 +198,8 @@ func (c *Conntrack) Open(ctx context.Context, p Pinhole) (_ io.Closer, err error
 		return nil, err
 	}
 	h.until = time.Now().Add(p.Life)
-	h.over = time.AfterFunc(p.Life, func() { _ = h.expire() }) // else the kernel does it
 	c.holes[h.key] = h
+	c.bell.by(h.until, c.expire)
 	return h, nil
 }
 
@@ -226,118 +225,81 @@ const (
 const followMaster = "nat-follow-master"
 
 // tuple writes one direction of a connection.
-func tuple(kind uint16, f Flow) func(*netlink.AttributeEncoder) {
-	return func(e *netlink.AttributeEncoder) {
-		e.Nested(kind, func(e *netlink.AttributeEncoder) error {
-			e.Nested(ctaTupleIP, func(e *netlink.AttributeEncoder) error {
-				at := uint16(ctaIPv4Source)
-				if f.From.Addr().Is6() {
-					at = ctaIPv6Source
-				}
-				e.Bytes(at, f.From.Addr().AsSlice())
-				e.Bytes(at+1, f.To.Addr().AsSlice())
-				return nil
-			})
-			e.Nested(ctaTupleProtocol, func(e *netlink.AttributeEncoder) error {
-				e.Uint8(ctaProtocol, unix.IPPROTO_TCP)
-				e.Uint16(ctaSourcePort, f.From.Port())
-				e.Uint16(ctaDestinationPort, f.To.Port())
-				return nil
-			})
-			return nil
+func (r *request) tuple(kind uint16, f Flow) {
+	r.nest(kind, func() {
+		r.nest(ctaTupleIP, func() {
+			at := uint16(ctaIPv4Source)
+			if f.From.Addr().Is6() {
+				at = ctaIPv6Source
+			}
+			r.address(at, f.From.Addr())
+			r.address(at+1, f.To.Addr())
 		})
-	}
+		r.nest(ctaTupleProtocol, func() {
+			r.uint8(ctaProtocol, unix.IPPROTO_TCP)
+			r.uint16(ctaSourcePort, f.From.Port())
+			r.uint16(ctaDestinationPort, f.To.Port())
+		})
+	})
 }
 
-// request is the body of a message about connections of one family.
-func request(is6 bool, parts ...func(*netlink.AttributeEncoder)) ([]byte, error) {
-	e := netlink.NewAttributeEncoder()
-	e.ByteOrder = binary.BigEndian
-	for _, p := range parts {
-		p(e)
+// about begins a message about connections of one family.
+func (r *request) about(kind uint16, flags netlink.HeaderFlags, one netip.Addr) {
+	family := byte(unix.AF_INET)
+	if one.Is6() {
+		family = unix.AF_INET6
 	}
-	b, err := e.Encode()
-	header := []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0}
-	if is6 {
-		header[0] = unix.AF_INET6
-	}
-	return append(header, b...), err
+	r.message(kind, flags, family)
 }
 
 // flow is what is expected: from whatever port.
 func (k holeKey) flow() Flow { return Flow{netip.AddrPortFrom(k.from, 0), k.to} }
 
-// expect names an expectation, as every message must that makes or changes it.
-func (k holeKey) expect(master Flow) []func(*netlink.AttributeEncoder) {
-	all := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+var (
+	all4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	all6 = netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+)
+
+// expect begins a message that makes or changes an expectation: each must name
+// all of it.
+func (r *request) expect(flags netlink.HeaderFlags, k holeKey, master Flow) {
+	all := all4
 	if k.from.Is6() {
-		all = netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+		all = all6
 	}
-	return []func(*netlink.AttributeEncoder){
-		tuple(ctaExpectMaster, master),
-		tuple(ctaExpectTuple, k.flow()),
-		tuple(ctaExpectMask, Flow{netip.AddrPortFrom(all, 0), netip.AddrPortFrom(all, 0xffff)}),
-	}
+	r.about(expectNew, flags, k.from)
+	r.tuple(ctaExpectMaster, master)
+	r.tuple(ctaExpectTuple, k.flow())
+	r.tuple(ctaExpectMask, Flow{netip.AddrPortFrom(all, 0), netip.AddrPortFrom(all, 0xffff)})
 }
 
-// expectation is the body of the message that opens p; the kernel wants to be
-// told how long it lasts in another.
-func expectation(p Pinhole, master Flow, direction uint32) (func(timeout uint32) ([]byte, error), error) {
+// forget adds the message that takes an expectation back.
+func (r *request) forget(k holeKey) {
+	r.about(expectDelete, 0, k.from)
+	r.tuple(ctaExpectTuple, k.flow())
+}
+
+// expect makes an expectation, and has it last as long as p lives: as long as
+// the helper says it would otherwise. The kernel wants to be told that in a
+// message of its own.
+func (c *Conntrack) expect(p Pinhole, master Flow, direction uint32) error {
 	if master.From.Addr().Is6() != p.From.Is6() {
-		return nil, fmt.Errorf("the kernel does not translate between IPv4 and IPv6: %w", errors.ErrUnsupported)
+		return fmt.Errorf("the kernel does not translate between IPv4 and IPv6: %w", errors.ErrUnsupported)
 	}
-	parts := holeKey{p.From, p.Dials()}.expect(master)
-	translate := func(e *netlink.AttributeEncoder) {
-		e.Nested(ctaExpectNAT, func(e *netlink.AttributeEncoder) error {
-			e.Uint32(ctaExpectNATDirection, direction)
-			tuple(ctaExpectNATTuple, Flow{p.To, p.To})(e) // its source is where it goes
-			return nil
+	key := holeKey{p.From, p.Dials()}
+	r := newRequest()
+	r.expect(netlink.Create|netlink.Excl, key, master)
+	if p.Via.IsValid() || p.As.IsValid() {
+		r.nest(ctaExpectNAT, func() {
+			r.uint32(ctaExpectNATDirection, direction)
+			r.tuple(ctaExpectNATTuple, Flow{p.To, p.To}) // its source is where it goes
 		})
-		e.String(ctaExpectFunction, followMaster)
+		r.string(ctaExpectFunction, followMaster)
 	}
-	return func(timeout uint32) ([]byte, error) {
-		last := func(e *netlink.AttributeEncoder) { e.Uint32(ctaExpectTimeout, timeout) }
-		switch {
-		case timeout > 0:
-			return request(p.From.Is6(), append(parts, last)...)
-		case p.Via.IsValid() || p.As.IsValid():
-			return request(p.From.Is6(), append(parts, translate)...)
-		}
-		return request(p.From.Is6(), parts...)
-	}, nil
-}
-
-// expect makes an expectation, and has it last for that long: as long as the
-// helper says it would otherwise.
-func (c *Conntrack) expect(body func(timeout uint32) ([]byte, error), life time.Duration) error {
-	var messages []netlink.Message
-	for _, seconds := range []uint32{0, uint32((life+grace)/time.Second) + 1} {
-		data, err := body(seconds)
-		if err != nil {
-			return err
-		}
-		flags := netlink.Request
-		if seconds == 0 {
-			flags |= netlink.Create | netlink.Excl
-		}
-		messages = append(messages, netlink.Message{Header: netlink.Header{Type: expectNew, Flags: flags}, Data: data})
-	}
-	return exchange(c.socket, messages...)
-}
-
-// forget takes an expectation back.
-func (c *Conntrack) forget(k holeKey) error {
-	return c.ask(expectDelete, k.from.Is6(), tuple(ctaExpectTuple, k.flow()))
-}
-
-// ask sends one message. Whether something is there is asked by a change that
-// changes nothing, for which there is no other answer than that.
-func (c *Conntrack) ask(what netlink.HeaderType, is6 bool, about ...func(*netlink.AttributeEncoder)) error {
-	data, err := request(is6, about...)
-	if err != nil {
-		return err
-	}
-	return exchange(c.socket, netlink.Message{Header: netlink.Header{Type: what, Flags: netlink.Request}, Data: data})
+	r.expect(0, key, master)
+	r.uint32(ctaExpectTimeout, uint32((p.Life+grace)/time.Second)+1)
+	_, err := exchange(c.socket, r)
+	return err
 }
 
 // Used tells of the connection, as [firewall.Used] asks.
@@ -345,19 +307,28 @@ func (h *expected) Used() (netip.AddrPort, bool) {
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
 	if h.c.holes[h.key] == h && !h.c.closed && !h.used {
-		if err := h.c.ask(expectNew, h.key.from.Is6(), h.key.expect(h.master)...); errors.Is(err, unix.ENOENT) {
-			h.gone()
-		}
+		r := newRequest() // a change that changes nothing, which has no answer but that nothing is there
+		r.expect(0, h.key, h.master)
+		_ = h.ask(r) // then it is not known
 	}
 	return netip.AddrPortFrom(h.key.from, 0), h.used
 }
 
-// gone says of an expectation that is not there any more whether it was met: if
-// its time was not over, nor its control connection.
-func (h *expected) gone() {
-	if time.Now().Before(h.until.Add(grace)) {
-		h.used = h.c.ask(flowNew, h.key.from.Is6(), tuple(ctaTupleOriginal, h.master)) == nil
+// ask sends a request of one message about the expectation. If it is not there
+// any more, it was met if its time is not over, nor its control connection.
+func (h *expected) ask(r *request) error {
+	r.about(flowNew, 0, h.key.from)
+	r.tuple(ctaTupleOriginal, h.master)
+	wrong, err := exchange(h.c.socket, r)
+	if wrong == nil {
+		return err
 	}
+	there, alive := wrong[0], wrong[1] == nil
+	if there != unix.ENOENT {
+		return there
+	}
+	h.used = h.used || alive && time.Now().Before(h.until.Add(grace))
+	return nil
 }
 
 // Plane is the name of this plane, as [firewall.Plane] asks.
@@ -365,33 +336,40 @@ func (h *expected) Plane() string { return "conntrack" }
 
 // Close takes the pinhole back if it has not been used.
 func (h *expected) Close() error {
-	if err := h.expire(); err != nil {
+	h.c.mu.Lock()
+	defer h.c.mu.Unlock()
+	if h.c.closed || h.c.holes[h.key] != h { // closed before, or opened anew
+		return nil
+	}
+	if err := h.take(); err != nil {
 		return fmt.Errorf("closing a pinhole: %w", err)
 	}
 	return nil
 }
 
-func (h *expected) expire() error {
-	h.c.mu.Lock()
-	defer h.c.mu.Unlock()
-	if h.c.holes[h.key] != h { // closed before, or opened anew
-		return nil
-	}
+// take takes it back. The caller holds the lock.
+func (h *expected) take() error {
 	delete(h.c.holes, h.key)
-	if h.c.closed {
-		return nil
-	}
-	return h.take()
+	r := newRequest()
+	r.forget(h.key)
+	return h.ask(r)
 }
 
-func (h *expected) take() error {
-	h.over.Stop()
-	err := h.c.forget(h.key)
-	if errors.Is(err, unix.ENOENT) {
-		h.gone()
-		return nil
+// expire takes back what nobody has come for.
+func (c *Conntrack) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
 	}
-	return err
+	now := c.bell.struck()
+	for _, h := range c.holes {
+		if now.Before(h.until) {
+			c.bell.by(h.until, c.expire)
+		} else {
+			_ = h.take() // else the kernel does it
+		}
+	}
 }
 
 // Close takes the table away, and what is still expected. Connections that came
@@ -403,6 +381,7 @@ func (c *Conntrack) Close() error {
 		return nil
 	}
 	c.closed = true
+	c.bell.stop()
 	var errs []error
 	for _, h := range c.holes {
 		errs = append(errs, h.take())

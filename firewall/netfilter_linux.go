@@ -37,6 +37,7 @@ type Netfilter struct {
 
 	mu     sync.Mutex // conn gathers messages: one transaction at a time
 	holes  map[holeKey]*hole
+	bell   bell // for the first of them whose time is over
 	closed bool
 }
 
@@ -52,7 +53,6 @@ type hole struct {
 	key   holeKey
 	parts []part // the first lets the connection in
 	until time.Time
-	over  *time.Timer
 	used  bool
 }
 
@@ -103,8 +103,8 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
 	h.until = time.Now().Add(p.Life)
-	h.over = time.AfterFunc(p.Life, func() { _ = h.expire() }) // else the kernel does it
 	n.holes[h.key] = h
+	n.bell.by(h.until, n.expire)
 	return h, nil
 }
 
@@ -161,30 +161,39 @@ func (h *hole) Plane() string { return "nftables" }
 
 // Close takes the pinhole back if it has not been used.
 func (h *hole) Close() error {
-	if err := h.expire(); err != nil {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if h.n.closed || h.n.holes[h.key] != h { // closed before, or opened anew
+		return nil
+	}
+	if err := h.take(); err != nil {
 		return fmt.Errorf("closing a pinhole: %w", err)
 	}
 	return nil
 }
 
-func (h *hole) expire() error {
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	if h.n.holes[h.key] != h { // closed before, or opened anew
-		return nil
+// expire takes back what nobody has come for.
+func (n *Netfilter) expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
 	}
-	delete(h.n.holes, h.key)
-	if h.n.closed {
-		return nil
+	now := n.bell.struck()
+	for _, h := range n.holes {
+		if now.Before(h.until) {
+			n.bell.by(h.until, n.expire)
+		} else {
+			_ = h.take() // else the kernel does it
+		}
 	}
-	return h.take()
 }
 
 // take takes what the pinhole is made of out of the sets. The kernel may have
 // taken the first part before, since the connection has come. A transaction
-// fails as a whole, so then the others go without it.
+// fails as a whole, so then the others go without it. The caller holds the lock.
 func (h *hole) take() error {
-	h.over.Stop()
+	delete(h.n.holes, h.key)
 	err := h.n.remove(h.parts...)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
@@ -205,5 +214,6 @@ func (n *Netfilter) Close() error {
 		return nil
 	}
 	n.closed = true
+	n.bell.stop()
 	return n.ownTable.Close()
 }

@@ -355,14 +355,11 @@ func (o *ownTable) make() error {
 
 // newTable makes the table with flags, in a transaction of its own.
 func (o *ownTable) newTable(flags uint32) error {
-	m, err := change(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, func(e *netlink.AttributeEncoder) {
-		e.String(unix.NFTA_TABLE_NAME, o.table.Name)
-		e.Uint32(unix.NFTA_TABLE_FLAGS, flags)
+	return transaction(o.socket, func(r *request) {
+		r.change(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl)
+		r.string(unix.NFTA_TABLE_NAME, o.table.Name)
+		r.uint32(unix.NFTA_TABLE_FLAGS, flags)
 	})
-	if err != nil {
-		return err
-	}
-	return transaction(o.socket, m)
 }
 
 // part is an element of a set, with what a map has for it.
@@ -372,30 +369,21 @@ type part struct {
 	life       time.Duration
 }
 
-// element is a message about one element.
-func (o *ownTable) element(kind netlink.HeaderType, flags netlink.HeaderFlags, p part) (netlink.Message, error) {
-	value := func(b []byte) func(*netlink.AttributeEncoder) error {
-		return func(e *netlink.AttributeEncoder) error {
-			e.Bytes(unix.NFTA_DATA_VALUE, b)
-			return nil
-		}
-	}
-	return change(kind, flags, func(e *netlink.AttributeEncoder) {
-		e.String(unix.NFTA_SET_ELEM_LIST_TABLE, o.table.Name)
-		e.String(unix.NFTA_SET_ELEM_LIST_SET, p.set.Name)
-		e.Nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(e *netlink.AttributeEncoder) error {
-			e.Nested(unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) error {
-				e.Nested(unix.NFTA_SET_ELEM_KEY, value(p.key))
-				if kind != unix.NFT_MSG_NEWSETELEM {
-					return nil
-				}
-				if p.value != nil {
-					e.Nested(unix.NFTA_SET_ELEM_DATA, value(p.value))
-				}
-				e.Uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(p.life.Milliseconds()))
-				return nil
-			})
-			return nil
+// element adds a message about one element.
+func (o *ownTable) element(r *request, kind uint16, flags netlink.HeaderFlags, p part) {
+	r.change(kind, flags)
+	r.string(unix.NFTA_SET_ELEM_LIST_TABLE, o.table.Name)
+	r.string(unix.NFTA_SET_ELEM_LIST_SET, p.set.Name)
+	r.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func() {
+		r.nest(unix.NFTA_LIST_ELEM, func() {
+			r.nest(unix.NFTA_SET_ELEM_KEY, func() { r.bytes(unix.NFTA_DATA_VALUE, p.key) })
+			if kind != unix.NFT_MSG_NEWSETELEM {
+				return
+			}
+			if p.value != nil {
+				r.nest(unix.NFTA_SET_ELEM_DATA, func() { r.bytes(unix.NFTA_DATA_VALUE, p.value) })
+			}
+			r.uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(p.life.Milliseconds()))
 		})
 	})
 }
@@ -411,24 +399,19 @@ func (o *ownTable) remove(parts ...part) error {
 	return o.each(unix.NFT_MSG_DELSETELEM, 0, parts)
 }
 
-func (o *ownTable) each(kind netlink.HeaderType, flags netlink.HeaderFlags, parts []part) error {
-	var messages []netlink.Message
-	for _, p := range parts {
-		m, err := o.element(kind, flags, p)
-		if err != nil {
-			return err
+func (o *ownTable) each(kind uint16, flags netlink.HeaderFlags, parts []part) error {
+	return transaction(o.socket, func(r *request) {
+		for _, p := range parts {
+			o.element(r, kind, flags, p)
 		}
-		messages = append(messages, m)
-	}
-	return transaction(o.socket, messages...)
+	})
 }
 
 // has says whether a part is still in its set.
 func (o *ownTable) has(p part) (bool, error) {
-	m, err := o.element(unix.NFT_MSG_GETSETELEM, 0, p)
-	if err == nil {
-		err = exchange(o.socket, m)
-	}
+	r := newRequest()
+	o.element(r, unix.NFT_MSG_GETSETELEM, 0, p)
+	_, err := exchange(o.socket, r)
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}

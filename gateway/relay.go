@@ -604,10 +604,10 @@ func (p *passage) shut(err error) {
 		why = err.Error()
 	}
 	for _, h := range p.holes {
+		_ = h.Close() // it goes with its life
 		if by, used := firewall.Used(h); used {
 			p.s.note(p, func(d *Data) { d.UsedBy = by })
 		}
-		_ = h.Close() // it goes with its life
 	}
 	p.holes = nil
 	p.s.note(p, func(d *Data) {
