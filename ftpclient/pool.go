@@ -125,7 +125,8 @@ func (p *Pool) dial(ctx context.Context) (c *Client, again bool, err error) {
 	switch {
 	case enough != nil:
 		// Those that are dialling may be refused too, and lower it further.
-		p.limit, p.learned = len(p.open)+p.dialing, time.Now()
+		// Two that are refused at the same time saw each other: one may always try.
+		p.limit, p.learned = max(len(p.open)+p.dialing, 1), time.Now()
 		p.set.Log.Info("the server allows no more sessions", "sessions", p.limit, "err", enough)
 		return nil, true, nil
 	case err != nil:

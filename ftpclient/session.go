@@ -33,6 +33,7 @@ type session struct {
 	hash     string // what OPTS HASH has chosen
 	home     string // what PWD said, "" if not asked
 	silent   bool   // about downloads that are closed; see settle
+	rested   bool   // a REST may be in force whose answer nobody has waited for
 	// MODE Z is in force, and: it is not to be asked for again.
 	deflating, flat bool
 

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"towpath/ftp"
@@ -94,11 +96,16 @@ func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64
 	if err != nil {
 		return nil, n, &wayError{err}
 	}
-	if offset > 0 {
+	if offset > 0 || s.rested {
+		s.rested = true
 		if _, err := s.do(ctx, "REST", fmt.Sprint(offset)); err != nil {
+			if _, refused := errors.AsType[*ftp.Error](err); refused && offset > 0 {
+				s.rested = false
+			}
 			return nil, n, err
 		}
 	}
+	s.rested = false // it is for the command that comes next
 	a, err := s.send(cmd)
 	if err != nil {
 		return nil, n, err
@@ -332,9 +339,14 @@ func (e *localError) Unwrap() error { return e.err }
 // they are on their way it is too late to find out that it cannot: they are in
 // neither then. Devices do not take them, nor does what is open for appending, as
 // standard output may be.
-func takesSplice(f *os.File) bool {
+func takesSplice(f *os.File) bool { return isRegular(f) && !appends(f) }
+
+// isRegular tells pipes and devices from files. Out of those the kernel sends
+// nothing by itself, and what net then reads for it is lost when a deadline strikes
+// the write behind it.
+func isRegular(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular() && !appends(f)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, l Limiter, moved func(int64)) (n int64, whole bool, err error) {
@@ -359,6 +371,10 @@ func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && got > 0 && !t.interrupted():
 		default:
+			if errno, ok := errors.AsType[syscall.Errno](err); ok && slices.Contains(lineFaults, errno) {
+				// The file tells it as its own.
+				err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: errno}
+			}
 			if _, ok := errors.AsType[*net.OpError](err); !ok && !errors.Is(err, os.ErrDeadlineExceeded) {
 				return n, false, &localError{err}
 			}
@@ -366,6 +382,12 @@ func (t *transfer) splice(ctx context.Context, f *os.File, c *net.TCPConn, limit
 		}
 	}
 	return n, false, nil
+}
+
+// lineFaults are what a socket may say of a splice, and no file does.
+var lineFaults = []syscall.Errno{
+	syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.EHOSTDOWN,
+	syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ENETRESET,
 }
 
 func (t *transfer) interrupted() bool {
@@ -377,7 +399,7 @@ func (t *transfer) interrupted() bool {
 // transmit moves r to the server, limit bytes at most (< 0: all) and no faster
 // than l allows. From a file to a socket the kernel moves the bytes.
 func (t *transfer) transmit(ctx context.Context, r io.Reader, limit int64, l Limiter, moved func(int64)) (n int64, err error) {
-	if f, ok := r.(*os.File); ok && t.out == nil {
+	if f, ok := r.(*os.File); ok && t.out == nil && isRegular(f) {
 		if c, ok := t.data.conn.(*net.TCPConn); ok {
 			return t.sendfile(ctx, f, c, limit, l, moved)
 		}
@@ -439,6 +461,10 @@ func (t *transfer) writeWire(ctx context.Context, p []byte) (n int, err error) {
 }
 
 func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, limit int64, l Limiter, moved func(int64)) (n int64, err error) {
+	start, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, &localError{err}
+	}
 	size := smallPiece
 	for limit < 0 || n < limit {
 		want := int64(size)
@@ -460,6 +486,11 @@ func (t *transfer) sendfile(ctx context.Context, f *os.File, c *net.TCPConn, lim
 			return n, nil
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && got > 0 && !t.interrupted():
+			// Where the kernel does not send from this file system (procfs), more
+			// may have been read than was sent.
+			if _, err := f.Seek(start+n, io.SeekStart); err != nil {
+				return n, &localError{err}
+			}
 		default:
 			if _, ok := errors.AsType[*os.PathError](err); ok {
 				return n, &localError{err}

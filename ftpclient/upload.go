@@ -52,6 +52,7 @@ type upload struct {
 	verb string
 	order
 	n     int64 // bytes of r that were sent, from offset on
+	begun bool  // r was read, maybe further than n
 	start int64 // where r stood at first, if it is an io.Seeker
 	sum   *digest
 }
@@ -91,10 +92,10 @@ func (u *upload) run(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		if u.n > 0 && (!seeks || u.text || u.verb == "APPE") || !r.again(ctx, err, u.n > before) {
+		if u.begun && !seeks || u.n > 0 && (u.text || u.verb == "APPE") || !r.again(ctx, err, u.n > before) {
 			return err
 		}
-		if u.n > 0 {
+		if u.begun {
 			if back := u.back(ctx, seeker); back != nil {
 				return errors.Join(err, back)
 			}
@@ -129,9 +130,11 @@ func (u *upload) resumeAt(ctx context.Context, r io.Seeker) error {
 
 // back sets r to what the server has not got of a transfer that failed.
 func (u *upload) back(ctx context.Context, r io.Seeker) error {
-	size, err := u.c.Size(ctx, u.name)
-	if err != nil || size < u.offset || size > u.offset+u.n {
-		size = u.offset // as if nothing had come
+	size := u.offset // as if nothing had come
+	if u.n > 0 {
+		if got, err := u.c.Size(ctx, u.name); err == nil && got > size && got <= u.offset+u.n {
+			size = got
+		}
 	}
 	u.n = size - u.offset
 	if _, err := r.Seek(u.start+u.n, io.SeekStart); err != nil {
@@ -189,6 +192,7 @@ func (u *upload) once(ctx context.Context) error {
 	if left >= 0 {
 		left -= u.n
 	}
+	u.begun = true
 	got, err := t.transmit(ctx, r, left, u.limiter, func(k int64) { n += k; u.moved(n) })
 	u.n += got
 	if err == nil {

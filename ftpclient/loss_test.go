@@ -1,0 +1,196 @@
+package ftpclient_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"towpath/ftpclient"
+)
+
+// again has transfers taken up at once.
+func again(o *ftpclient.Options) {
+	o.Retries = 3
+	o.Backoff = func(int) time.Duration { return 0 }
+}
+
+// TestPutFromSlowPipe: what comes out of a pipe more slowly than the server may
+// be is all sent. The kernel moves nothing out of pipes, so that a deadline which
+// strikes there would take what was read with it.
+func TestPutFromSlowPipe(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{})
+	c := visit(t, v, func(o *ftpclient.Options) { o.StallTimeout = 100 * time.Millisecond })
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		defer w.Close()
+		for s := range strings.SplitSeq("one two three four", " ") { // several in each StallTimeout
+			_, _ = io.WriteString(w, s)
+			time.Sleep(70 * time.Millisecond)
+		}
+	}()
+	n, err := c.Put(testContext(t), "f", r)
+	if n != 15 || err != nil || v.stored() != "onetwothreefour" {
+		t.Errorf("%d bytes, %v; the server has %q", n, err, v.stored())
+	}
+}
+
+// lateReader gives nothing before the server has ended the upload.
+type lateReader struct {
+	io.Reader
+	asked func()
+	ended chan struct{}
+}
+
+func (l *lateReader) Read(p []byte) (int, error) {
+	l.asked()
+	<-l.ended
+	return l.Reader.Read(p)
+}
+
+type lateSeeker struct {
+	lateReader
+	io.Seeker
+}
+
+// TestNothingSentYet: a transfer may fail before its first byte has gone, and what
+// was read for it is not lost to the next.
+func TestNothingSentYet(t *testing.T) {
+	t.Parallel()
+	for _, seeks := range []bool{true, false} {
+		var times atomic.Int32
+		asked, ended := make(chan struct{}), make(chan struct{})
+		v := play(t, &villain{on: map[string]func(*peer, string){"STOR": func(p *peer, arg string) {
+			if times.Add(1) > 1 {
+				p.right("STOR", arg)
+				return
+			}
+			d := p.data("150 Go on.")
+			<-asked
+			_ = d.(*net.TCPConn).SetLinger(0)
+			_ = d.Close()
+			p.say("426 You took too long.")
+		}}})
+		c := visit(t, v, again, func(o *ftpclient.Options) {
+			o.Trace = func(_ byte, line string) {
+				if strings.HasPrefix(line, "426") {
+					time.AfterFunc(50*time.Millisecond, func() { close(ended) })
+				}
+			}
+		})
+		content := string(noise(300_000))
+		b := strings.NewReader(content)
+		late := lateReader{b, sync.OnceFunc(func() { close(asked) }), ended}
+		var r io.Reader = &late
+		if seeks {
+			r = &lateSeeker{late, b}
+		}
+		n, err := c.Put(testContext(t), "f", r)
+		switch {
+		case seeks && (err != nil || n != int64(len(content)) || v.stored() != content):
+			t.Errorf("%d bytes, %v; the server has %d", n, err, len(v.stored()))
+		case !seeks && (err == nil || v.stored() != ""):
+			t.Errorf("of what cannot be read twice: %d bytes, %v; the server has %d", n, err, len(v.stored()))
+		}
+	}
+}
+
+// TestCancelledRestart: a REST whose answer nobody waited for is in force all the
+// same, and not for the next transfer.
+func TestCancelledRestart(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(testContext(t))
+	v := play(t, &villain{content: "0123456789"})
+	v.on = map[string]func(*peer, string){"REST": func(p *peer, arg string) {
+		cancel()
+		p.right("REST", arg)
+	}}
+	c := visit(t, v)
+	for ctx.Err() == nil {
+		if _, err := c.Get(ctx, "f", io.Discard, ftpclient.From(4)); err == nil {
+			t.Fatal("a cancelled Get succeeded")
+		}
+	}
+	if got, err := fetch(t, c); got != "0123456789" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestAllRefused: a server that refuses every login does so to all who take a
+// session at the same time, and keeps none of them waiting.
+func TestAllRefused(t *testing.T) {
+	t.Parallel()
+	const takers = 8
+	for range 10 {
+		var here atomic.Int32
+		all := make(chan struct{})
+		v := play(t, &villain{on: map[string]func(*peer, string){"PASS": func(p *peer, _ string) {
+			if here.Add(1) == takers {
+				close(all)
+			}
+			<-all
+			p.say("530 Wrong.")
+		}}})
+		pool, err := ftpclient.NewPool(v.addr, ftpclient.Options{User: "u", Password: "p"}, takers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		for range takers {
+			go func() {
+				_, err := pool.Take(testContext(t))
+				done <- err
+			}()
+		}
+		for range takers {
+			if err := <-done; err == nil || errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("taken, or waited for ever: %v", err)
+			}
+		}
+	}
+}
+
+// TestResetIntoFile: a connection that is reset is a fault of the network, also
+// when it is the kernel that moves the bytes into a file.
+func TestResetIntoFile(t *testing.T) {
+	t.Parallel()
+	content := string(noise(1 << 20))
+	var times atomic.Int32
+	v := play(t, &villain{content: content, features: []string{"REST STREAM"}})
+	v.on = map[string]func(*peer, string){"RETR": func(p *peer, arg string) {
+		if times.Add(1) > 1 {
+			p.right("RETR", arg)
+			return
+		}
+		d := p.data("150 Coming.")
+		_, _ = io.WriteString(d, content[:300_000])
+		time.Sleep(50 * time.Millisecond) // what is unread is dropped by the reset
+		_ = d.(*net.TCPConn).SetLinger(0)
+		_ = d.Close()
+		p.say("426 Cut.")
+	}}
+	name := filepath.Join(t.TempDir(), "f")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n, err := visit(t, v, again).Get(testContext(t), "f", f)
+	got, _ := os.ReadFile(name)
+	if n != int64(len(content)) || err != nil || string(got) != content {
+		t.Errorf("%d bytes, %v; %d in the file; right: %v", n, err, len(got), bytes.Equal(got, []byte(content)))
+	}
+}
