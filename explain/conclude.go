@@ -92,6 +92,9 @@ func (d *deal) place() int {
 // stalled finds an announcement that nobody has answered, as the last thing
 // that was said before the client gave up.
 func (t *talk) stalled() *deal {
+	if t.missed {
+		return nil
+	}
 	for i, c := range slices.Backward(t.Commands) {
 		switch {
 		case c.Verb == "QUIT" && c.Code == 0:
@@ -183,6 +186,9 @@ func (t *talk) judge(d *deal, i int) {
 	case d.refused:
 		x.Verdict = Failed
 		t.refusal(d, i)
+	case d.final && x.Code < 400 && established && !x.Complete && x.Connection.isReset() && t.aborted(d) != 0:
+		x.Verdict = Failed
+		t.failure(d, i)
 	case d.final && x.Code < 400 && established:
 		x.Verdict = Worked
 	case d.final && x.Code < 400:
@@ -190,6 +196,8 @@ func (t *talk) judge(d *deal, i int) {
 	case d.final:
 		x.Verdict = Failed
 		t.failure(d, i)
+	case l != nil && !established && l.fresh() && !t.gaveUp():
+		x.Verdict = Unknown
 	case l != nil && !established:
 		x.Verdict = Failed
 		t.failure(d, i)
@@ -209,7 +217,7 @@ func (t *talk) judge(d *deal, i int) {
 	case established && x.Complete && x.Verb != "" && (x.Bytes > 0 || t.begun(x)) && t.silent(d):
 		x.Verdict = Failed
 		t.found(d, i, "forgotten", Error, t.packets(d), "bytes", x.Bytes)
-	case x.Verb != "" && t.gaveUp() && t.Secured.Packet == 0 && !established && x.Code == 0 && x.AnnouncedBy != "":
+	case x.Verb != "" && t.gaveUp() && t.Secured.Packet == 0 && !established && x.Code == 0 && x.AnnouncedBy != "" && !t.missed:
 		x.Verdict = Failed
 		t.failure(d, i)
 	case l == nil && x.Verb == "" && t.shied(x): // tnftp goes no further
@@ -274,7 +282,7 @@ func (t *talk) shied(x *Transfer) bool {
 // client speaks or leaves and is not answered, or a long time passes.
 func (t *talk) silent(d *deal) bool {
 	last := d.transfer.Connection.Ends
-	if len(last) == 0 {
+	if len(last) == 0 || t.missed {
 		return false
 	}
 	end := last[len(last)-1].Time
@@ -403,6 +411,8 @@ func (t *talk) failure(d *deal, i int) {
 		t.found(d, i, dropped(x.Opener), Error, packets, "opener", who(x.Opener), "to", x.To)
 	case d.strange(t):
 		t.found(d, i, "stranger", Error, packets, "peer", x.From.Addr(), "want", d.expect.From)
+	case d.final && x.Bytes > 0 && t.aborted(d) != 0:
+		t.found(d, i, "aborted", Error, append(packets, t.aborted(d)), "bytes", x.Bytes)
 	case d.final && t.neverBegun(x):
 		t.found(d, i, "refused.file", Error, packets, "verb", x.Verb, "reply", answered(x.Code, x.Reply))
 	case x.Connection.isReset():
@@ -433,6 +443,24 @@ func (t *talk) begun(x *Transfer) bool {
 // connection broke: what became of that afterwards says nothing.
 func (t *talk) neverBegun(x *Transfer) bool {
 	return x.CommandAt >= 0 && !t.begun(x) && x.Bytes == 0 && x.Code != 425 && x.Code != 426
+}
+
+// aborted is the packet by which the client gave a transfer up that had begun, 0
+// if it did not.
+func (t *talk) aborted(d *deal) int {
+	x := d.transfer
+	if x.CommandAt < 0 || !t.begun(x) {
+		return 0
+	}
+	for _, c := range t.Commands[x.CommandAt+1:] {
+		switch {
+		case c.Packet > d.answered.Packet:
+			return 0
+		case c.Verb == "ABOR":
+			return c.Packet
+		}
+	}
+	return 0
 }
 
 // strange says that the connection was made by another host than the session.
@@ -473,6 +501,8 @@ func (x *Transfer) announcing() string {
 func (t *talk) overall() Verdict {
 	c := t.link
 	switch {
+	case c.fresh():
+		return Unknown
 	case !c.established():
 		return Failed
 	case len(t.Transfers) == 0:
@@ -504,11 +534,23 @@ func (t *talk) suspect(e dialogue.Expectation, at Mark) {
 	case !e.Foreign:
 	case e.Opener == dialogue.Client:
 		t.note("foreign", at, "verb", "227", "address", e.To.Addr(), "peer", t.Server.Addr())
-	case isUnroutable(e.To.Addr()) && !isUnroutable(t.Client.Addr()):
+	case isUnroutable(e.To.Addr()) && e.To.Port() >= 1024 && !beside(e.To.Addr(), t.Client.Addr()) && !beside(e.To.Addr(), t.Server.Addr()):
 		t.note("foreign", at, "verb", e.Verb, "address", e.To.Addr(), "peer", t.Client.Addr())
 	default:
 		t.note("bounce", at, "verb", e.Verb, "to", e.To, "peer", t.Client.Addr())
 	}
+}
+
+// beside says that two addresses are of the same small network, as far as that
+// can be told. An address of a private network that is beside neither end is
+// rather what a client behind a NAT calls itself than a third host.
+func beside(a, b netip.Addr) bool {
+	bits := 24
+	if a.Is6() {
+		bits = 64
+	}
+	near, err := a.Prefix(bits)
+	return err == nil && near.Contains(b)
 }
 
 // inspect looks at what a data connection carried.
@@ -545,7 +587,7 @@ func (t *talk) inspect(d *deal, i int) {
 // its 150, or in answer to SIZE. It is 0 if it said nothing.
 func (t *talk) size(d *deal) (size int64, packet int) {
 	x := d.transfer
-	if x.Verb != "RETR" || x.Offset != 0 || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
+	if x.Verb != "RETR" || x.Offset != 0 || d.coded || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
 		return 0, 0
 	}
 	if b := t.Commands[x.CommandAt].Begun; b != nil {
@@ -562,11 +604,21 @@ func (t *talk) size(d *deal) (size int64, packet int) {
 			}
 			return n, c.Replied.Packet
 		}
-		if c.Verb == "RETR" || c.Verb == "CWD" {
+		if !sameFile(c.Verb) {
 			break
 		}
 	}
 	return 0, 0
+}
+
+// sameFile says whether a path means the same file of the same size behind a
+// command as before it. SIZE under another TYPE may be another size.
+func sameFile(verb string) bool {
+	switch verb {
+	case "CWD", "CDUP", "XCWD", "XCUP", "USER", "REIN", "TYPE", "STOR", "STOU", "APPE", "RETR", "DELE", "RNTO", "SITE":
+		return false
+	}
+	return true
 }
 
 // opening is how a 150 tells the size: BSD, vsftpd and ProFTPD write it so.
@@ -594,6 +646,7 @@ func (t *talk) observe() {
 		return all
 	}
 	switch {
+	case c.fresh():
 	case c.refused():
 		t.found(nil, -1, "closed-port", Error, append(syns(), mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
 	case t.strays != nil:
@@ -617,8 +670,11 @@ func (t *talk) observe() {
 	if t.full {
 		t.found(nil, -1, "too-long", Note, []int{t.Commands[len(t.Commands)-1].Replied.Packet}, "count", len(t.Commands))
 	}
-	for _, c := range t.Commands {
-		if c.Verb == "" && c.Code == 421 && c.Packet == 0 {
+	for i, c := range t.Commands {
+		switch {
+		case t.atDoor(i):
+			t.found(nil, -1, "refused.session", Error, []int{c.Packet, c.Replied.Packet}, "reply", answered(c.Code, c.Reply))
+		case c.Verb == "" && c.Code == 421 && c.Packet == 0:
 			t.found(nil, -1, "ended-by-server", Warning, []int{c.Replied.Packet}, "reply", c.Reply)
 		}
 	}
@@ -630,7 +686,7 @@ func (t *talk) observe() {
 	if at := t.refusedLogins(); len(at) > 0 && !t.loggedIn() {
 		var last Command
 		for _, c := range t.Commands {
-			if c.refusesLogin() {
+			if t.refusesLogin(&c) {
 				last = c
 			}
 		}
@@ -644,7 +700,7 @@ func (t *talk) observe() {
 		t.deny(nil, -1, c)
 	}
 	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {
-		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" {
+		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" && !t.missed {
 			how := Warning
 			if !t.loggedIn() { // it never came about
 				how = Error
@@ -661,15 +717,32 @@ func (t *talk) observe() {
 // refusedLogins are the packets of the replies that refused a password.
 func (t *talk) refusedLogins() (at []int) {
 	for _, c := range t.Commands {
-		if c.refusesLogin() {
+		if t.refusesLogin(&c) {
 			at = append(at, c.Replied.Packet)
 		}
 	}
 	return at
 }
 
-func (c *Command) refusesLogin() bool {
-	return c.Code/100 == 5 && (c.Verb == "PASS" || c.Verb == "USER")
+// refusesLogin says whether c is a login that was refused, for good. Servers
+// that want TLS first refuse one without it: what became of the next one is
+// not to be seen.
+func (t *talk) refusesLogin(c *Command) bool {
+	return c.Code >= 400 && c.Code != 421 && (c.Verb == "PASS" || c.Verb == "USER") && (c.Packet > t.Secured.Packet || t.Secured.Packet == 0)
+}
+
+// atDoor says whether the reply to command i sends the client away before it is
+// let in, whoever it is: that in place of the greeting, or a 421 to a login.
+func (t *talk) atDoor(i int) bool {
+	c := &t.Commands[i]
+	switch c.Verb {
+	case "USER", "PASS":
+		return c.Code == 421
+	case "":
+		begun := t.link.conn.SYN.Seen() || t.link.conn.SYNACK.Seen()
+		return i == 0 && c.Packet == 0 && c.Code >= 400 && begun
+	}
+	return false
 }
 
 // bruteForce is how many passwords of one host are refused before it is said to

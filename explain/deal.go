@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"towpath/capture"
@@ -70,6 +71,10 @@ func (d *deal) ask(t *talk, x dialogue.Transfer, index int) {
 	y := d.transfer
 	y.Verb, y.Path = x.Verb, ftp.Escape(x.Path)
 	y.Protected, y.Offset, y.Type = x.Protected, x.Offset, x.Type
+	if t.unsure && strings.HasPrefix(y.Type, "A") { // it is A where nothing was said
+		y.Type = ""
+	}
+	d.coded = t.coded
 	y.CommandAt = index
 	y.Code, y.Reply, d.final = 0, "", false
 	if index >= 0 {
@@ -206,7 +211,8 @@ func (d *deal) carry() {
 	s := l.conn.Side(dir)
 	x.Bytes = side
 	begun := l.conn.SYN.Seen() || l.conn.SYNACK.Seen()
-	x.Complete = begun && s.Missing == 0 && s.FIN.Seen() && !s.RST.Seen()
+	// A RST behind a FIN cuts nothing off that was acknowledged.
+	x.Complete = begun && s.Missing == 0 && s.FIN.Seen() && (!s.RST.Seen() || s.Acknowledged >= s.Bytes)
 	x.sent = dir
 	x.SHA256, x.Gaps = l.sink.result(dir)
 }
@@ -215,6 +221,13 @@ func (d *deal) carry() {
 func (t *talk) gaveUp() bool {
 	side := t.link.conn.Side(t.link.direction(fromClient, t.turned))
 	return side.FIN.Seen() || side.RST.Seen()
+}
+
+// fresh says that a connection was asked for once, right before the capture
+// ended: the answer may have come since.
+func (l *link) fresh() bool {
+	now := l.trace.now
+	return !now.IsZero() && !l.established() && !l.refused() && l.conn.SYN.Seen() && len(l.syns) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
 }
 
 func (l *link) direction(end int, turned bool) capture.Direction {

@@ -26,7 +26,12 @@ type talk struct {
 	// at is where the dialogue stands.
 	at Mark
 
-	hidden bool   // the control connection is under TLS
+	hidden bool // the control connection is under TLS
+	unsure bool // TYPE may have been said where nobody could read it
+	coded  bool // MODE is another than S
+	// missed says that the client received something of the server that is not
+	// in the capture: then nobody knows what the server has not said.
+	missed bool
 	asking int    // transfer commands whose turn has not come
 	full   bool   // there are more commands than are told
 	in     bool   // it has ended logged in
@@ -192,7 +197,7 @@ func (t *talk) opaque(dir int, b []byte) []byte {
 	if t.Cleared.Packet == 0 {
 		t.Cleared = t.at
 	}
-	t.tracker.Resync()
+	t.resync()
 	for i := range t.lines {
 		t.lines[i].lose()
 		t.lines[i].skip = false
@@ -211,7 +216,13 @@ func (t *talk) lose(dir int) {
 		return
 	}
 	t.lines[dir].lose()
+	t.resync()
+}
+
+// resync goes on behind what could not be read.
+func (t *talk) resync() {
 	t.tracker.Resync()
+	t.unsure = true
 }
 
 // close drops what only following needs.
@@ -347,7 +358,14 @@ func (t *talk) reply(r ftp.Reply, text string) {
 		t.turn()
 	}
 	switch x.Command.Verb {
+	case "TYPE":
+		t.unsure = t.unsure && !x.Reply.Complete()
+	case "MODE":
+		if x.Reply.Complete() {
+			t.coded = !strings.EqualFold(strings.TrimSpace(x.Command.Arg), "S")
+		}
 	case "AUTH", "ADAT", "CCC", "REIN":
+		t.coded = t.coded && (x.Command.Verb != "REIN" || !x.Reply.Complete())
 		// After CCC the clear text comes behind the last record of TLS.
 		was := t.hidden
 		if t.hidden = t.tracker.State().Opaque || x.Command.Verb == "CCC" && was; t.hidden && !was {

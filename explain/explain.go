@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"towpath/capture"
 )
@@ -71,16 +72,19 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 	r.tracker = tracker
 	var failed error
 	done := ctx.Done()
+	var last time.Time
 	for p, err := range src.Packets() {
 		if err != nil {
 			failed = err
 			break
 		}
 		tracker.Packet(p)
+		last = p.Time
 		if file.Packets++; file.Packets == 1 {
 			file.Link = p.Link.String()
 		}
 		if told != nil {
+			r.now = last
 			told(p)
 		}
 		if file.Packets&0xff == 0 {
@@ -95,6 +99,7 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 			}
 		}
 	}
+	r.now = last
 	tracker.Close()
 	for _, n := range slices.Concat(src.Notes(), tracker.Notes()) {
 		file.Notes = append(file.Notes, n.Text)

@@ -43,6 +43,8 @@ type trace struct {
 	failed []*link
 	// links are those with files.
 	links []*link
+	// now is the time of the last packet, where somebody may ask.
+	now time.Time
 	// rest counts the sessions that were too many.
 	rest int
 	book book
@@ -95,6 +97,7 @@ type deal struct {
 	refused   bool       // the announcement was
 	problem   error      // with the announcement
 	stalled   bool       // the announcement was never answered
+	coded     bool       // what it carries is not the file as it is: MODE B, C or Z
 	inferred  bool
 	final     bool // the last reply has come
 	answered  Mark // where the last reply so far stands
@@ -237,8 +240,8 @@ func (r *trace) talkOn(l *link) {
 		t.Client, t.Server, t.turned = c.Server, c.Client, true
 	}
 	t.tracker.Client, t.tracker.Server = t.Client, t.Server
-	if !c.SYN.Seen() && !c.SYNACK.Seen() {
-		t.tracker.Resync()
+	if c.Guessed { // it begins before the capture
+		t.resync()
 	}
 	l.talk = t
 	r.talks = append(r.talks, t)
@@ -378,8 +381,11 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // Gap makes [link] a [capture.Stream].
 func (l *link) Gap(d capture.Direction, from, to int64, _ *capture.Packet) {
-	if l.talk != nil {
-		l.talk.lose(l.talk.side(d))
+	if t := l.talk; t != nil {
+		if t.side(d) == fromServer && to <= l.conn.Side(d).Acknowledged {
+			t.missed = true
+		}
+		t.lose(t.side(d))
 		return
 	}
 	l.sink.gap(d, from, to)

@@ -247,6 +247,18 @@ var stories = map[string]message{
 		"檢查路徑相對於工作階段目前的目錄是否正確，以及該使用者在那裡有什麼權限。",
 		"セッションの現在のディレクトリから見てパスが正しいか、ユーザーにそこでの権限があるかを調べてください。",
 	},
+	"found.refused.session": {
+		"The server takes no session: \"{reply}\"",
+		"服务器不接受会话：“{reply}”。",
+		"伺服器不接受工作階段：「{reply}」。",
+		"サーバーがセッションを受け付けません：「{reply}」。",
+	},
+	"found.aborted": {
+		"The client gives the transfer up after {bytes} bytes (ABOR).",
+		"客户端在 {bytes} 字节之后放弃了传输（ABOR）。",
+		"用戶端在 {bytes} 位元組之後放棄了傳輸（ABOR）。",
+		"クライアントが {bytes} バイトの後に転送を取りやめます（ABOR）。",
+	},
 	"found.stranger": {
 		"The data connection comes from {peer}, and {want} was expected: whoever takes it would take a stranger's.",
 		"数据连接来自 {peer}，而预期来自 {want}：接受它就等于接受陌生主机的连接。",
