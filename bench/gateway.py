@@ -43,9 +43,12 @@ def run(*argv, **kw):
 class Lab:
     """client -- router -- server, each a network namespace."""
 
+    made = 0
+
     def __init__(self, lane, home):
         self.lane, self.home = lane, home
-        self.ns = {who: f"tpbench{os.getpid()}-{who}" for who in ("client", "router", "server")}
+        Lab.made += 1
+        self.ns = {who: f"tpbench{os.getpid()}-{Lab.made}-{who}" for who in ("client", "router", "server")}
         self.children = []
 
     def on(self, who, *argv):
@@ -137,6 +140,16 @@ def cpu():
     return (sum(t) - t[3] - t[4]) / os.sysconf("SC_CLK_TCK")
 
 
+# What the others are compared with, if it takes part.
+BASE = "kernel-alg"
+
+
+def in_turn(lanes, n):
+    """The lanes in the order of round n: each next one runs backwards, and every lane comes to every place."""
+    lanes = lanes[n // 2 % len(lanes):] + lanes[:n // 2 % len(lanes)]
+    return lanes[::-1] if n % 2 else lanes
+
+
 def measures(o):
     big = ["-name", "big.bin", "-size", str(o.mib << 20)]
     return {
@@ -154,9 +167,10 @@ def measures(o):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--rounds", type=int, default=7, help="of all but the files")
+    p.add_argument("--files", type=int, default=20, help="how many times the big file goes each way")
     p.add_argument("--mib", type=int, default=1024, help="length of the big file")
-    p.add_argument("--seconds", type=float, default=3, help="how long sessions are counted")
+    p.add_argument("--seconds", type=float, default=2, help="how long sessions are counted")
     p.add_argument("--commands", type=int, default=10000, help="NOOP, and PASV, in a row")
     p.add_argument("--crowd", type=int, default=2000, help="sessions at once")
     p.add_argument("--lanes", default=",".join(LANES))
@@ -166,9 +180,9 @@ def main():
     o = p.parse_args()
     if o.report:
         samples = []
-        for name in o.report:
+        for n, name in enumerate(o.report):
             with open(name) as f:
-                samples += json.load(f)["samples"]
+                samples += [{**s, "run": n} for s in json.load(f)["samples"]]
         return report(samples)
     samples = []
     with tempfile.TemporaryDirectory(dir="/dev/shm") as home:
@@ -179,18 +193,31 @@ def main():
             for _ in range(o.mib):
                 f.write(os.urandom(1 << 20))
         lanes = o.lanes.split(",")
-        for n in range(o.rounds):
-            for lane in lanes[n % len(lanes):] + lanes[:n % len(lanes)]:
-                for name, flags in measures(o).items():
-                    if o.only and name not in o.only.split(","):
-                        continue
+
+        def take(lab, name, n):
+            r = lab.load(*measures(o)[name])
+            samples.append({**r, "round": n, "lane": lab.lane, "measure": name})
+            print(f"{n} {lab.lane} {name}: {r.get('value', 0):.1f} {r.get('unit', '')} {r.get('error', '')}", file=sys.stderr)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(home + "/up/in.bin")
+
+        for name in measures(o):
+            if o.only and name not in o.only.split(","):
+                continue
+            if name.startswith(("get", "put")):
+                # Files go by turns through labs that all stand there: a sample takes less than a
+                # second, so what else the machine does meets one lane as it does its neighbour.
+                with contextlib.ExitStack() as stack:
+                    labs = {lane: stack.enter_context(Lab(lane, home)) for lane in lanes}
+                    for n in range(o.files):
+                        for lane in in_turn(lanes, n):
+                            take(labs[lane], name, n)
+                continue
+            for n in range(o.rounds):
+                for lane in in_turn(lanes, n):
                     # A lab for each: connections in TIME_WAIT slow down what comes next.
                     with Lab(lane, home) as lab:
-                        r = lab.load(*flags)
-                    samples.append({**r, "round": n, "lane": lane, "measure": name})
-                    print(f"{n} {lane} {name}: {r.get('value', 0):.1f} {r.get('unit', '')} {r.get('error', '')}", file=sys.stderr)
-                    with contextlib.suppress(FileNotFoundError):
-                        os.remove(home + "/up/in.bin")
+                        take(lab, name, n)
     if o.out:
         with open(o.out, "w") as f:
             json.dump({"lanes": LANES, "samples": samples}, f, indent=1)
@@ -202,23 +229,39 @@ def report(samples):
     names = list(dict.fromkeys(s["measure"] for s in samples))
     print("| | " + " | ".join(lanes) + " |\n|" + "---|" * (len(lanes) + 1))
     for name in names:
-        rows = [("", "value")]
+        of = {lane: [s for s in samples if s["lane"] == lane and s["measure"] == name] for lane in lanes}
+        unit = next((s["unit"] for s in samples if s["measure"] == name and s.get("ok")), "")
+        rows = [(f"{name}, {unit}", lambda s: s["value"])]
         if name.startswith(("get", "put")):
-            rows.append((", CPU s per GiB", "cpu"))
-        for suffix, key in rows:
+            rows.append((f"{name}, CPU s per GiB", lambda s: s["machine_cpu_s"] / s["units"]))
+        if name.startswith("sessions"):
+            rows.append((f"{name}, CPU ms each", lambda s: s["machine_cpu_s"] / s["units"] * 1e3))
+        for k, (title, value) in enumerate(rows):
             cells = []
             for lane in lanes:
-                of = [s for s in samples if s["lane"] == lane and s["measure"] == name]
-                good = [s["value"] if key == "value" else s["machine_cpu_s"] / s["units"] for s in of if s.get("ok")]
-                failed = sum(int(s.get("extra", {}).get("failed", 0)) for s in of) + sum(not s.get("ok") for s in of)
+                good = [value(s) for s in of[lane] if s.get("ok")]
+                failed = sum(int(s.get("extra", {}).get("failed", 0)) + (not s.get("ok")) for s in of[lane])
                 text = "–"
                 if good:
-                    text = f"{statistics.median(good):.{0 if statistics.median(good) > 100 else 1}f} ({min(good):.1f}–{max(good):.1f})"
-                if failed and key == "value":
+                    middle = statistics.median(good)
+                    digits = 0 if middle > 100 else 2
+                    text = f"{middle:.{digits}f} ({min(good):.{digits}f}–{max(good):.{digits}f})"
+                if failed and k == 0:
                     text += f", {failed} failed"
                 cells.append(text)
-            unit = next((s["unit"] for s in samples if s["measure"] == name and s.get("ok")), "")
-            print(f"| {name}{suffix or ', ' + unit} | " + " | ".join(cells) + " |")
+            print(f"| {title} | " + " | ".join(cells) + " |")
+            if BASE in lanes and len(lanes) > 1:
+                print(f"| to {BASE} | " + " | ".join("" if lane == BASE else paired(of[lane], of[BASE], value) for lane in lanes) + " |")
+
+
+def paired(mine, base, value):
+    """The median of the ratios within each round, and the quartiles: what moves both lanes alike is not in it."""
+    turn = {(s.get("run"), s["round"]): value(s) for s in base if s.get("ok")}
+    of = [value(s) / turn[key] for s in mine if s.get("ok") and turn.get(key := (s.get("run"), s["round"]))]
+    if len(of) < 2:
+        return f"{of[0]:.2f}" if of else "–"
+    low, middle, high = statistics.quantiles(of, n=4, method="inclusive")
+    return f"**{middle:.2f}** ({low:.2f}–{high:.2f})"
 
 
 if __name__ == "__main__":
