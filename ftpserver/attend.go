@@ -35,6 +35,7 @@ type transfer struct {
 	attended chan struct{} // closed when the one who listens has gone; nil: nobody came
 	seen     int64         // what had moved when the warden last looked,
 	since    time.Time     // and when it last saw that change
+	struck   int64         // what had moved when the warden interrupted it
 }
 
 // attendAfter is how long a transfer may take before somebody begins to listen

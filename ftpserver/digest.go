@@ -273,10 +273,11 @@ func (s *session) comb(ctx context.Context, arg string) (ftp.Reply, error) {
 }
 
 // copyInto writes the content of the files from to the file to, on the server.
+// It names no owner: a cut upload of that name is not what is added to, and what
+// comes of a copy that fails is nothing that an upload could go on from.
 func (s *session) copyInto(ctx context.Context, to string, how storage.How, from []string) (err error) {
 	root := s.user().Root
-	how.Owner = s.user().Name
-	bill, err := s.newBill(ctx, to, 0)
+	bill, err := s.newBill(ctx, to, how)
 	if err != nil {
 		return err
 	}

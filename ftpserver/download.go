@@ -58,7 +58,7 @@ func (s *session) retr(_ context.Context, name string) (r ftp.Reply, err error) 
 		src.whole = min(src.whole, part.to-start)
 	}
 	if s.kind == typeASCII {
-		if err := s.passOver(src, part.from); err != nil {
+		if err := s.passOver(t.ctx, src, part.from); err != nil {
 			return ftp.Reply{}, err
 		}
 	} else if src.whole >= 0 {
@@ -84,8 +84,8 @@ type source struct {
 
 // passOver makes src give text as it goes over the wire, without its first n
 // bytes.
-func (s *session) passOver(src *source, n int64) error {
-	src.taken = &countingReader{r: src.Reader}
+func (s *session) passOver(ctx context.Context, src *source, n int64) error {
+	src.taken = &countingReader{r: heeding{ctx, src.Reader}}
 	if s.records {
 		src.Reader = ftp.NewRecordReader(src.taken)
 	} else {
@@ -96,6 +96,20 @@ func (s *session) passOver(src *source, n int64) error {
 		return refuse(554, fmt.Sprintf("REST %d is beyond the end of the file: %d bytes in ASCII.", n, got), nil)
 	}
 	return err
+}
+
+// heeding is a reader of a file that may be long, and ends with ctx: ABOR and the
+// end of the server need not wait for the end of the file.
+type heeding struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (h heeding) Read(p []byte) (int, error) {
+	if err := h.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return h.Reader.Read(p)
 }
 
 func (s *session) kindName() string {
@@ -122,7 +136,7 @@ func (s *session) download(t *transfer, d *dataConn, src *source) error {
 
 // sendOut moves from into the data connection, deflated if MODE Z is on.
 func (s *session) sendOut(t *transfer, d *dataConn, from io.Reader) error {
-	f := s.newFlow(t, s.user().DownloadRate, nil)
+	f := s.newFlow(t, s.down, nil)
 	if s.block != modeDeflate {
 		return f.pump(d.conn, from, t.size.Load())
 	}

@@ -1,10 +1,12 @@
 package ftpserver_test
 
 import (
+	"compress/zlib"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"towpath/ftpserver"
 	"towpath/ftptest"
@@ -56,6 +58,47 @@ func TestNoopDuringTransfer(t *testing.T) {
 		t.Errorf("RETR brought %d bytes, %v; want %d", len(got), err, len(big))
 	}
 	c.Expect(226)
+}
+
+// TestStatusOfASlowUpload: what has come is counted as it comes, however little
+// it is and whatever it goes through: by that it is seen not to have stalled.
+func TestStatusOfASlowUpload(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"TYPE I", "TYPE A", "MODE Z"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			s := ftptest.Serve(t, nil, ftptest.TLS)
+			c := underTLS(s, ftptest.ClientTLS())
+			c.Do("USER "+ftptest.User, 331)
+			c.Do("PASS "+ftptest.Password, 230)
+			c.Do("PBSZ 0", 200)
+			c.Do("PROT P", 200)
+			c.Do(setting, 200)
+			c.Passive()
+			c.Do("STOR new", 150)
+			d := c.Data()
+			defer d.Close()
+			var out io.Writer = d
+			flush := func() error { return nil }
+			if setting == "MODE Z" {
+				z := zlib.NewWriter(d)
+				out, flush = z, z.Flush
+			}
+			if _, err := io.WriteString(out, "content"); err != nil {
+				t.Fatal(err)
+			}
+			if err := flush(); err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(20 * time.Second); ; {
+				if text := strings.Join(c.Do("STAT", 211).Lines, "\n"); strings.Contains(text, "STOR /new: 7 bytes") {
+					return
+				} else if time.Now().After(deadline) {
+					t.Fatalf("S: %s, want 7 bytes", text)
+				}
+			}
+		})
+	}
 }
 
 // TestPipelined: commands that come while a transfer runs are answered after

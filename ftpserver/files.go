@@ -48,20 +48,29 @@ func (s *session) dele(ctx context.Context, name string) (ftp.Reply, error) {
 	if err == nil {
 		err = u.Root.Remove(ctx, name)
 	}
+	gone := err == nil
 	switch {
-	case err == nil:
+	case gone:
 		s.giveBack(size, 1)
 	case errors.Is(err, fs.ErrNotExist) && cut == nil:
 	default:
 		return ftp.Reply{}, err
 	}
-	if cut == nil {
-		if err := storage.Discard(ctx, u.Root, name, u.Name); err != nil {
-			return ftp.Reply{}, err
-		}
-		s.giveBack(kept.Size, 0)
+	if err := s.discard(ctx, name, kept); err != nil && !gone {
+		return ftp.Reply{}, err
 	}
 	return ftp.NewReply(250, "Deleted."), nil
+}
+
+// discard throws away what is kept of a cut upload of this user, and what of it
+// no longer counted: it would count again, now that its file has gone.
+func (s *session) discard(ctx context.Context, name string, kept storage.Part) error {
+	u := s.user()
+	if err := storage.Discard(ctx, u.Root, name, u.Name); err != nil {
+		return err
+	}
+	s.giveBack(kept.Size, 0)
+	return nil
 }
 
 // sizeOf is the size of a file where the quota wants to know it, else 0.
@@ -199,8 +208,21 @@ func (s *session) renameTo(ctx context.Context, name string) (ftp.Reply, error) 
 	if err != nil {
 		return ftp.Reply{}, err
 	}
+	owner := s.user().Name
+	keptThere, _ := storage.Unfinished(ctx, root, name, owner)
+	_, cut := storage.Unfinished(ctx, root, from, owner)
 	if err := root.Rename(ctx, from, name); err != nil {
 		return ftp.Reply{}, err
+	}
+	// What is at the new name now is another file than the one whose upload was
+	// cut, and may be older: its size is to be told, and APPE to add to it. At
+	// the old name the upload may go on, unless it was overtaken. (What another
+	// session is writing stays.)
+	if name != from {
+		_ = s.discard(ctx, name, keptThere)
+		if cut != nil {
+			_ = s.discard(ctx, from, storage.Part{})
+		}
 	}
 	if replaced >= 0 {
 		// Two names may lead to one file by way of a link; then none is gone.

@@ -1,10 +1,12 @@
 package ftpserver_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,13 @@ func cutUpload(t *testing.T, s *ftptest.Server, ended <-chan ftpserver.TransferE
 	d := data()
 	if _, err := io.WriteString(d, part); err != nil {
 		t.Fatal(err)
+	}
+	arrived := func(i ftpserver.SessionInfo) bool { return i.Verb != "" && i.Bytes == int64(len(part)) }
+	for deadline := time.Now().Add(30 * time.Second); !slices.ContainsFunc(s.Sessions(), arrived); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %q does not arrive", command, part)
+		}
+		time.Sleep(time.Millisecond) // nobody tells
 	}
 	_ = c.Close()
 	_ = d.Close()
@@ -629,6 +638,143 @@ func TestJoin(t *testing.T) {
 		S: 550
 		C: SIZE a
 		S: 213 3`)
+}
+
+// TestJoinAndCutUpload: what COMB and SITE CPTO make has nothing to do with what
+// is kept of a cut upload of that name.
+func TestJoinAndCutUpload(t *testing.T) {
+	t.Parallel()
+	ended := make(chan ftpserver.TransferEvent, 10)
+	s := ftptest.Serve(t, ftptest.Files{"a": "old", "b": "B", "c": "C"}, told(ended))
+	cutUpload(t, s, ended, "STOR a", "cut")
+	c := s.Login()
+	c.Do("COMB a b nothing", 550)
+	if got := c.Get("RETR a"); got != "old" {
+		t.Errorf("after a COMB that failed a holds %q", got)
+	}
+	<-ended // of RETR
+	if r := c.Do("SIZE a", 213); r.Lines[0] != "3" {
+		t.Errorf("after a COMB that failed SIZE of the cut upload is %v", r)
+	}
+	c.Do("COMB a b", 250)
+	if got := s.File("a"); got != "oldB" {
+		t.Errorf("a holds %q after COMB, want %q", got, "oldB")
+	}
+	// The part is older than the file now, and does not come back with it gone.
+	if r := c.Do("SIZE a", 213); r.Lines[0] != "4" {
+		t.Errorf("S: %v, want the size of the file", r)
+	}
+	c.Do("DELE a", 250)
+	c.Do("SIZE a", 550)
+
+	cutUpload(t, s, ended, "STOR d", "cut")
+	c.Do("SITE CPFR c", 350)
+	c.Do("SITE CPTO d", 250)
+	c.Do("RNFR d", 350)
+	c.Do("RNTO e", 250)
+	c.Do("SIZE d", 550)
+}
+
+// TestRenameOntoCutUpload: a file that comes to a name by RNTO is what the name
+// means from then on, though it is older than the upload that was cut.
+func TestRenameOntoCutUpload(t *testing.T) {
+	t.Parallel()
+	ended := make(chan ftpserver.TransferEvent, 10)
+	s := ftptest.Serve(t, ftptest.Files{"whole": "content"}, told(ended))
+	cutUpload(t, s, ended, "STOR a", "cut")
+	c := s.Login()
+	c.Do("RNFR whole", 350)
+	c.Do("RNTO a", 250)
+	if r := c.Do("SIZE a", 213); r.Lines[0] != "7" {
+		t.Errorf("S: %v, want the size of the file", r)
+	}
+	c.Put("APPE a", "!")
+	if got := s.File("a"); got != "content!" {
+		t.Errorf("a holds %q after APPE", got)
+	}
+
+	// Who makes way for his upload goes on with it.
+	<-ended
+	cutUpload(t, s, ended, "STOR a", "new")
+	c.Do("RNFR a", 350)
+	c.Do("RNTO a.old", 250)
+	c.Put("APPE a", "er")
+	if got := s.File("a"); got != "newer" {
+		t.Errorf("a holds %q after APPE", got)
+	}
+}
+
+// TestDeleteDuringUpload: the file that is there is deleted, and the upload goes on.
+func TestDeleteDuringUpload(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, ftptest.Files{"a": "old"})
+	c, d := uploading(t, s, "a")
+	if _, err := io.WriteString(d, "new!"); err != nil {
+		t.Fatal(err)
+	}
+	other := s.Login()
+	for deadline := time.Now().Add(20 * time.Second); other.Do("SIZE a", 213).Lines[0] != "4"; {
+		if time.Now().After(deadline) {
+			t.Fatal("the upload does not show")
+		}
+	}
+	other.Do("DELE a", 250)
+	other.Do("DELE a", 450)
+	_ = d.Close()
+	c.Expect(226)
+	if got := s.File("a"); got != "new!" {
+		t.Errorf("a holds %q", got)
+	}
+}
+
+// TestStoreUniqueTaken: a name that is taken while the data comes is refused, and
+// no other is tried: the data connection has been used.
+func TestStoreUniqueTaken(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, ftptest.Files{"b": "B"})
+	c := s.Login()
+	data := dialPassive(t, c)
+	c.Do("STOU x", 150)
+	other := s.Login()
+	other.Do("RNFR b", 350)
+	other.Do("RNTO x", 250)
+	_ = data().Close()
+	c.Expect(553)
+	c.Do("NOOP", 200)
+	if got := s.File("x"); got != "B" {
+		t.Errorf("x holds %q", got)
+	}
+}
+
+// endless serves one file that has no end.
+type endless struct{ *mem.FS }
+
+func (e endless) Open(context.Context, string, int64) (io.ReadCloser, error) {
+	return io.NopCloser(zeros{}), nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestAbortBeforeTheData: what is read to find the place that REST means in ASCII
+// may be long, and is given up when the client says so.
+func TestAbortBeforeTheData(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil, ftptest.Root(endless{mem.New(map[string]string{"a": "a"})}))
+	c := s.Login()
+	c.Do("TYPE A", 200)
+	for _, line := range []string{"RETR a", "STOR a"} {
+		c.Passive()
+		c.Do("REST 9000000000000000000", 350)
+		c.Send(line)
+		c.Send("ABOR")
+		c.Expect(426)
+		c.Expect(226)
+	}
 }
 
 // TestDigests: HASH, RANG and the older X-commands.

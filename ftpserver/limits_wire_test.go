@@ -176,6 +176,53 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestShutdownEndsThePipeline: what waits behind a transfer is not begun any more.
+func TestShutdownEndsThePipeline(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil)
+	idle := s.Login()
+	c, d := uploading(t, s, "a")
+	c.Do("NOOP", 200) // somebody listens
+	c.Send("PWD\r\nPWD\r\nPWD")
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(context.Background()) }()
+	idle.Expect(421)
+	_ = d.Close()
+	c.Expect(226)
+	c.Expect(421)
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// TestSessionsWaitForNobody: one who does not read his replies keeps nobody from
+// seeing who is there.
+func TestSessionsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	srv, err := ftpserver.New(ftpserver.Options{Login: ftptest.Login(mem.New(nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	go func() { _ = srv.Serve(l) }() // ErrClosed
+	c := l.dial(local)
+	defer c.Close()
+	if _, err := c.Read(make([]byte, 1)); err != nil { // of the greeting: the rest is being written
+		t.Fatal(err)
+	}
+	seen := make(chan []ftpserver.SessionInfo, 1)
+	go func() { seen <- srv.Sessions() }()
+	select {
+	case all := <-seen:
+		if len(all) != 1 || all[0].TLS {
+			t.Errorf("sessions: %+v", all)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("they cannot be seen")
+	}
+}
+
 // TestKick ends the session of that number, whatever it does.
 func TestKick(t *testing.T) {
 	t.Parallel()

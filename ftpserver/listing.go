@@ -229,7 +229,7 @@ func (s *session) writeListing(t *transfer, out io.Writer, sel selection, line s
 	defer listingBuffers.Put(buf)
 	b := (*buf)[:0]
 	defer func() { *buf = b[:0] }()
-	f := s.newFlow(t, s.user().DownloadRate, nil)
+	f := s.newFlow(t, nil, nil)
 	flush := func() error {
 		if len(b) == 0 {
 			return nil

@@ -66,6 +66,8 @@ func (s *session) letIn(u *User) ftp.Reply {
 	if u.IdleTimeout != 0 {
 		s.idle = u.IdleTimeout
 	}
+	// A new clock for each transfer would give each file its beginning for nothing.
+	s.up, s.down = newThrottle(u.UploadRate), newThrottle(u.DownloadRate)
 	s.who.Store(u)
 	s.log(slog.LevelInfo, "logged in", "tls", s.binding != nil)
 	text := "Logged in."

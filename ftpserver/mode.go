@@ -125,6 +125,9 @@ func (s *session) announceActive(verb string, a netip.AddrPort) (ftp.Reply, erro
 		// the address that it comes from.
 		a = netip.AddrPortFrom(own, a.Port())
 	}
+	if a.Addr() == own.WithZone("") {
+		a = netip.AddrPortFrom(own, a.Port()) // EPRT cannot say the zone of a link-local address
+	}
 	if a.Addr() != own && s.set.FixPrivatePort && a.Addr().IsPrivate() && !own.IsPrivate() && a.Addr().Is4() == own.Is4() {
 		s.log(slog.LevelInfo, "private address replaced by the client's own", "announced", a, "used", own)
 		a = netip.AddrPortFrom(own, a.Port())

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +20,7 @@ func TestFlowKeepsItsRate(t *testing.T) {
 			tr := &transfer{session: s, began: time.Now(), ctx: context.Background()}
 			to := &paced{began: time.Now(), rate: rate, t: t}
 			total := 5 * rate
-			if err := s.newFlow(tr, rate, nil).pump(to, bytes.NewReader(make([]byte, total)), -1); err != nil {
+			if err := s.newFlow(tr, newThrottle(rate), nil).pump(to, bytes.NewReader(make([]byte, total)), -1); err != nil {
 				t.Fatal(err)
 			}
 			if to.got != total || tr.moved.Load() != total {
@@ -48,4 +50,41 @@ func (p *paced) Write(b []byte) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	return len(b), nil
+}
+
+// The rate is the session's: many small transfers move no more than one.
+func TestRateOfManyTransfers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, each, files = 10_000, 1000, 50
+		s := &session{srv: &Server{admission: newAdmission(&Options{})}, set: &settings{Options: Options{Log: slog.New(slog.DiscardHandler)}}}
+		s.letIn(&User{DownloadRate: rate})
+		began := time.Now()
+		for range files {
+			tr := &transfer{session: s, began: time.Now(), ctx: context.Background()}
+			if err := s.newFlow(tr, s.down, nil).pump(io.Discard, bytes.NewReader(make([]byte, each)), -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took < (files-1)*each*time.Second/rate {
+			t.Errorf("%d bytes took %v, at %d bytes per second", files*each, took, rate)
+		}
+	})
+}
+
+// EPRT has no room for the zone of a link-local address: it is that of the
+// control connection.
+func TestActiveLinkLocal(t *testing.T) {
+	s := &session{
+		set:  &settings{Options: Options{Log: slog.New(slog.DiscardHandler)}},
+		peer: netip.MustParseAddrPort("[fe80::1%eth0]:40000"),
+	}
+	if _, err := s.extendedPort(t.Context(), "|2|fe80::1|5000|"); err != nil {
+		t.Fatal(err)
+	}
+	if want := netip.MustParseAddrPort("[fe80::1%eth0]:5000"); s.way.active != want {
+		t.Errorf("the data goes to %v, want %v", s.way.active, want)
+	}
+	if _, err := s.extendedPort(t.Context(), "|2|fe80::2|5000|"); err == nil {
+		t.Error("another link-local address is taken")
+	}
 }

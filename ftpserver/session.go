@@ -1,7 +1,6 @@
 package ftpserver
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -43,6 +42,7 @@ type session struct {
 	name     string // as USER gave it
 	host     string // as HOST or SNI gave it
 	who      atomic.Pointer[User]
+	up, down *throttle // of this login, nil without a limit
 	failures int
 	before   int // commands since the session began without a login
 	pace     *pace
@@ -66,6 +66,7 @@ type session struct {
 
 	idle    time.Duration
 	pending []string    // lines that came while a transfer ran
+	secured atomic.Bool // conn is TLS, for those who must not wait for writing
 	gone    atomic.Bool // the control connection has ended
 	ending  bool        // the reply just given was the last
 	reason  string      // why the session ended
@@ -201,7 +202,7 @@ func (s *session) misheard(err error) {
 // next returns the next line of the client: one that came during a transfer,
 // or one that is awaited until the idle or the login clock runs out.
 func (s *session) next() (string, error) {
-	if len(s.pending) > 0 {
+	if len(s.pending) > 0 && !s.killed.Load() && !s.srv.roster.Draining() {
 		line := s.pending[0]
 		s.pending = s.pending[1:]
 		return line, nil
@@ -351,10 +352,7 @@ func (s *session) log(level slog.Level, text string, args ...any) {
 }
 
 func (s *session) info() SessionInfo {
-	i := SessionInfo{ID: s.id, Peer: s.peer, Began: s.began, Size: -1}
-	s.writing.Lock()
-	_, i.TLS = s.conn.(*tls.Conn)
-	s.writing.Unlock()
+	i := SessionInfo{ID: s.id, Peer: s.peer, Began: s.began, TLS: s.secured.Load(), Size: -1}
 	if u := s.user(); u != nil {
 		i.User = u.Name
 	}

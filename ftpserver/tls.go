@@ -86,6 +86,8 @@ func (s *session) setConn(c net.Conn) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.conn = c
+	_, secured := c.(*tls.Conn)
+	s.secured.Store(secured)
 	if s.in != nil {
 		s.in.Reset(c)
 	}

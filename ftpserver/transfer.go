@@ -96,8 +96,8 @@ type flow struct {
 	slow  int64     // bytes moved in that span
 }
 
-func (s *session) newFlow(t *transfer, rate int64, each func(n int64) error) *flow {
-	return &flow{s: s, t: t, limit: newThrottle(rate), each: each, since: t.began}
+func (s *session) newFlow(t *transfer, limit *throttle, each func(n int64) error) *flow {
+	return &flow{s: s, t: t, limit: limit, each: each, since: t.began}
 }
 
 // moved takes note of n bytes.
@@ -144,8 +144,12 @@ func (f *flow) grant(n int64) (int64, error) {
 func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 	direct := kernelMoves(dst, src)
 	piece, most := int64(firstPiece), int64(bufferBytes)
+	var buf *[]byte
 	if direct != nil {
 		piece, most = kernelPiece, kernelPiece
+	} else {
+		buf = buffers.Get().(*[]byte)
+		defer buffers.Put(buf)
 	}
 	if size < 0 {
 		size = math.MaxInt64
@@ -156,13 +160,15 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 		if err != nil {
 			return err
 		}
-		from.N = n
 		began := time.Now()
 		var got int64
 		if direct != nil {
-			got, err = direct.ReadFrom(&from)
+			from.N = n
+			if got, err = direct.ReadFrom(&from); err == nil && got < n {
+				err = io.EOF
+			}
 		} else {
-			got, err = copyBuffered(dst, &from)
+			got, err = carry(dst, src, (*buf)[:n])
 		}
 		size -= got
 		f.limit.refund(int(n - got))
@@ -170,18 +176,16 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 			return merr
 		}
 		switch {
-		case err == nil && got < n:
-			return nil
 		case err == nil:
+		case err == io.EOF:
+			return nil
 		case !errors.Is(err, os.ErrDeadlineExceeded) || f.t.stopped() != nil:
 			return err
-		case got == 0 || direct == nil && !isTCP(src): // a buffer may be written in part: there is no going on
+		case direct == nil && !isTCP(src), !f.t.goOn(): // a buffer may be written in part: there is no going on
 			return errStalled
-		default:
-			f.t.goOn()
 		}
-		// What goes through a buffer is counted when all of it is written: that
-		// must be before it looks like a stall, on a slow line too.
+		// What a buffer brings is counted when all of it is written: that must be
+		// before it looks like a stall, on a slow line too.
 		switch took := time.Since(began); {
 		case direct != nil:
 		case took > time.Second:
@@ -224,10 +228,20 @@ const (
 	firstPiece  = 64 << 10
 )
 
-func copyBuffered(dst io.Writer, src io.Reader) (int64, error) {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	return io.CopyBuffer(dst, src, *buf)
+// carry moves what one read brings, so that a slow source is seen to be alive.
+func carry(dst io.Writer, src io.Reader, buf []byte) (int64, error) {
+	n, err := src.Read(buf)
+	if n == 0 {
+		return 0, err
+	}
+	wrote, werr := dst.Write(buf[:n])
+	switch {
+	case werr != nil:
+		err = werr
+	case wrote < n:
+		err = io.ErrShortWrite
+	}
+	return int64(wrote), err
 }
 
 // buffers serve copies that the kernel cannot do.

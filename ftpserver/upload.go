@@ -53,7 +53,9 @@ func (s *session) stou(ctx context.Context, arg string) (ftp.Reply, error) {
 		_, err := s.user().Root.Stat(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			r, err := s.store("STOU", name, storage.How{Exclusive: true})
-			if !errors.Is(err, fs.ErrExist) && !errors.Is(err, storage.ErrBusy) {
+			// Once the data has come, another name would need another connection.
+			_, late := errors.AsType[*replyError](err)
+			if late || !errors.Is(err, fs.ErrExist) && !errors.Is(err, storage.ErrBusy) {
 				return r, err
 			}
 		} else if err != nil {
@@ -87,7 +89,7 @@ func (s *session) store(verb, name string, how storage.How) (r ftp.Reply, err er
 			return ftp.Reply{}, err
 		}
 	}
-	bill, err := s.newBill(t.ctx, name, s.allo)
+	bill, err := s.newBill(t.ctx, name, how)
 	if err != nil {
 		return ftp.Reply{}, err
 	}
@@ -141,7 +143,7 @@ func (s *session) store(verb, name string, how storage.How) (r ftp.Reply, err er
 // receive moves the data connection into w, out of the form that TYPE, STRU
 // and MODE give it. Its nil error means that the data ended cleanly.
 func (s *session) receive(t *transfer, d *dataConn, w storage.Writer, bill *bill) error {
-	f := s.newFlow(t, s.user().UploadRate, bill.take)
+	f := s.newFlow(t, s.up, bill.take)
 	if s.block == modeStream && s.kind == typeImage {
 		if d.tls == nil {
 			// A small file is over before a splice has paid for its pipe.
@@ -224,7 +226,7 @@ func (s *session) localOffset(ctx context.Context, name string, wire int64) (int
 		return 0, err
 	}
 	defer f.Close()
-	return asciiOffset(f, wire)
+	return asciiOffset(heeding{ctx, f}, wire)
 }
 
 // asciiOffset returns how many bytes of r make n bytes on the wire in ASCII.
@@ -271,16 +273,17 @@ func asciiOffset(r io.Reader, n int64) (int64, error) {
 type bill struct {
 	s        *session
 	name     string
-	quota    Quota // nil: nothing to pay
-	bytes    int64 // taken, with what an earlier cut upload took
-	files    int64 // taken: 1 for a new file
-	replaced int64 // bytes of the file that is replaced
+	owner    string // of what is kept of a cut upload; "" if none is made use of
+	quota    Quota  // nil: nothing to pay
+	bytes    int64  // taken, with what an earlier cut upload took
+	files    int64  // taken: 1 for a new file
+	replaced int64  // bytes of the file that is replaced
 	paid     bool
 }
 
-// newBill takes leave for a new file, and asks about hint bytes beforehand.
-func (s *session) newBill(ctx context.Context, name string, hint int64) (*bill, error) {
-	b := &bill{s: s, name: name, quota: s.user().Quota}
+// newBill takes leave for a new file, and asks about how.Size bytes beforehand.
+func (s *session) newBill(ctx context.Context, name string, how storage.How) (*bill, error) {
+	b := &bill{s: s, name: name, owner: how.Owner, quota: s.user().Quota}
 	if b.quota == nil {
 		return b, nil
 	}
@@ -291,7 +294,7 @@ func (s *session) newBill(ctx context.Context, name string, hint int64) (*bill, 
 		b.files = 1
 	}
 	b.bytes = b.kept(ctx)
-	if err := s.room(hint - b.bytes); err != nil {
+	if err := s.room(how.Size - b.bytes); err != nil {
 		b.tear()
 		return nil, err
 	}
@@ -300,7 +303,7 @@ func (s *session) newBill(ctx context.Context, name string, hint int64) (*bill, 
 
 // kept is how much of a cut upload lies there; it has been paid for.
 func (b *bill) kept(ctx context.Context) int64 {
-	p, err := storage.Unfinished(ctx, b.s.user().Root, b.name, b.s.user().Name)
+	p, err := storage.Unfinished(ctx, b.s.user().Root, b.name, b.owner)
 	if err != nil {
 		return 0
 	}

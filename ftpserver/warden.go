@@ -90,16 +90,19 @@ func (t *transfer) look(now time.Time) {
 	if t.patience > 0 && now.Sub(t.since) >= t.patience {
 		// The kernel may have moved bytes that are not counted yet: whoever
 		// moves them looks, and either goes on or gives up.
-		t.since = now
+		t.since, t.struck = now, t.seen
 		_ = t.conn.SetDeadline(past)
 	}
 }
 
-// goOn takes an interruption back, unless the transfer was stopped.
-func (t *transfer) goOn() {
+// goOn takes an interruption back and answers true, if bytes have moved that the
+// warden did not see, and nobody has stopped the transfer.
+func (t *transfer) goOn() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cause == nil && t.conn != nil {
-		_ = t.conn.SetDeadline(time.Time{})
+	if t.cause != nil || t.conn == nil || t.moved.Load() == t.struck {
+		return false
 	}
+	_ = t.conn.SetDeadline(time.Time{})
+	return true
 }
