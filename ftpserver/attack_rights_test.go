@@ -29,6 +29,36 @@ func TestSiteIsAnAllowList(t *testing.T) {
 	}
 }
 
+// Who may only deliver goes to his directory first, as scanners do, and sees
+// nothing there. The log says which right was missing; the client does not hear it.
+func TestMayOnlyDeliver(t *testing.T) {
+	t.Parallel()
+	var log, transcript safeBuffer
+	s := ftptest.Serve(t, nil, watched(&log, &transcript), as(mem.New(map[string]string{"in/old": "old", "out/": ""}), ftpserver.User{
+		Rights: func(path string) ftpserver.Rights {
+			if path == "/in" || strings.HasPrefix(path, "/in/") {
+				return ftpserver.Write
+			}
+			return 0
+		},
+	}))
+	c := s.Login()
+	c.Do("CWD /out", 550)
+	c.Do("CWD /in", 250)
+	c.Put("STOR scan.pdf", "scan")
+	c.Do("SIZE scan.pdf", 550)
+	c.Do("STAT /in", 550)
+	c.Do("CDUP", 550)
+	for _, want := range []string{"/out lacks the right list write append", "/in/scan.pdf lacks the right list\""} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("want %q in the log:\n%s", want, log.String())
+		}
+		if strings.Contains(transcript.String(), "lacks") {
+			t.Errorf("the client was told what is missing:\n%s", transcript.String())
+		}
+	}
+}
+
 // rightsCases are commands on /d/f and the right that each cannot do without.
 // TestRightsOfEveryCommand sees that no command with a path is missing.
 var rightsCases = []struct {
@@ -36,7 +66,7 @@ var rightsCases = []struct {
 	lines []string // all but the last are sent first
 	needs ftpserver.Rights
 }{
-	{"CWD", []string{"CWD d"}, ftpserver.List},
+	{"CWD", []string{"CWD d"}, ftpserver.List | ftpserver.Write | ftpserver.Append},
 	{"RETR", []string{"EPSV", "RETR d/f"}, ftpserver.Read},
 	{"STOR", []string{"EPSV", "STOR d/f"}, ftpserver.Write},
 	{"STOR", []string{"EPSV", "REST 1", "STOR d/f"}, ftpserver.Append},

@@ -24,6 +24,8 @@ type command struct {
 	early bool
 	// needs are the rights on the path (arg must be a path kind).
 	needs Rights
+	// any are rights on the path of which one is enough.
+	any Rights
 	// moves marks commands that use the data connection: they end what REST,
 	// ALLO and the announcements before them said.
 	moves bool
@@ -101,8 +103,8 @@ func (s *session) answer(c ftp.Command) ftp.Reply {
 		return ftp.NewReply(530, "Please log in with USER and PASS first.")
 	}
 	arg, err := s.argument(cmd, c.Arg)
-	if err == nil && cmd.needs != 0 && !s.may(arg, cmd.needs) {
-		err = errDenied
+	if err == nil {
+		err = s.granted(cmd, arg)
 	}
 	var r ftp.Reply
 	if err == nil {
@@ -204,6 +206,22 @@ func (s *session) newPath(arg string) (string, error) {
 }
 
 // may tells whether the user has all of these rights on a path.
+// granted asks for the rights that the table wants for a command.
+func (s *session) granted(cmd *command, path string) error {
+	if cmd.any != 0 && s.rights(path)&cmd.any == 0 {
+		return &deniedError{cmd.any, path}
+	}
+	return s.demand(path, cmd.needs)
+}
+
+// demand is nil if all of r may be done with the path.
+func (s *session) demand(path string, r Rights) error {
+	if r == 0 || s.may(path, r) {
+		return nil
+	}
+	return &deniedError{r &^ s.rights(path), path}
+}
+
 func (s *session) may(path string, r Rights) bool { return s.rights(path)&r == r }
 
 func (s *session) rights(path string) Rights {

@@ -10,7 +10,7 @@ func init() {
 		"USER": {run: (*session).username, arg: text, syntax: "name", early: true, defined: "RFC 959 4.1.1"},
 		"PASS": {run: (*session).password, arg: optional, syntax: "password", early: true, defined: "RFC 959 4.1.1"},
 		"ACCT": {run: (*session).account, arg: optional, syntax: "account", early: true, defined: "RFC 959 4.1.1"},
-		"CWD":  {run: (*session).chdir, arg: aPath, syntax: "directory", needs: List, defined: "RFC 959 4.1.1"},
+		"CWD":  {run: (*session).chdir, arg: aPath, syntax: "directory", any: enter, defined: "RFC 959 4.1.1"},
 		"CDUP": {run: (*session).cdup, arg: nothing, defined: "RFC 959 4.1.1"},
 		"SMNT": {run: notHere("There is nothing to mount."), arg: optional, syntax: "path", defined: "RFC 959 4.1.1"},
 		"REIN": {run: (*session).reinitialize, arg: nothing, early: true, defined: "RFC 959 4.1.1"},

@@ -165,7 +165,7 @@ func TestCommandsWithoutTheRight(t *testing.T) {
 		{"EPSV", "LIST *", ftpserver.List},
 		{"EPSV", "NLST -a d", ftpserver.List},
 		{"", "STAT /", ftpserver.List},
-		{"", "CDUP", ftpserver.List},
+		{"", "CDUP", ftpserver.List | ftpserver.Write | ftpserver.Append},
 		{"", "MDTM a", ftpserver.List},
 		{"", "MDTM 20200101000000 a", ftpserver.Times},
 		{"", "MFMT 20200101000000 a", ftpserver.Times},

@@ -112,8 +112,8 @@ func xdigest(algo string) func(*session, context.Context, string) (ftp.Reply, er
 		if err != nil {
 			return ftp.Reply{}, err
 		}
-		if !s.may(name, Read) {
-			return ftp.Reply{}, errDenied
+		if err := s.demand(name, Read); err != nil {
+			return ftp.Reply{}, err
 		}
 		sum, _, err := s.digest(ctx, name, algo, part)
 		if err != nil {
@@ -246,8 +246,8 @@ func (s *session) comb(ctx context.Context, arg string) (ftp.Reply, error) {
 		if i == 0 {
 			needs = Write | Append | Copy
 		}
-		if !s.may(names[i], needs) {
-			return ftp.Reply{}, errDenied
+		if err := s.demand(names[i], needs); err != nil {
+			return ftp.Reply{}, err
 		}
 		if i > 0 && names[i] == names[0] {
 			return ftp.Reply{}, refuse(501, "A file cannot be joined to itself.", nil)

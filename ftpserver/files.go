@@ -30,8 +30,8 @@ func (s *session) chdir(ctx context.Context, dir string) (ftp.Reply, error) {
 // cdup is CDUP.
 func (s *session) cdup(ctx context.Context, _ string) (ftp.Reply, error) {
 	up := path.Dir(s.cwd)
-	if !s.may(up, List) {
-		return ftp.Reply{}, errDenied
+	if s.rights(up)&enter == 0 {
+		return ftp.Reply{}, &deniedError{enter, up}
 	}
 	return s.chdir(ctx, up)
 }
@@ -142,8 +142,8 @@ func (s *session) removeTree(ctx context.Context, dir string, depth int) error {
 	if depth > maxDepth {
 		return refuse(550, "The tree is too deep.", nil)
 	}
-	if !s.may(dir, Rmdir) {
-		return errDenied
+	if err := s.demand(dir, Rmdir); err != nil {
+		return err
 	}
 	root := s.user().Root
 	type item struct {
@@ -158,8 +158,8 @@ func (s *session) removeTree(ctx context.Context, dir string, depth int) error {
 		items = append(items, item{path.Join(dir, fi.Name()), fi.Size()})
 	}
 	for _, it := range items {
-		if !s.may(it.name, Delete) {
-			return errDenied
+		if err := s.demand(it.name, Delete); err != nil {
+			return err
 		}
 		err := root.Remove(ctx, it.name)
 		if errors.Is(err, storage.ErrIsDir) {
@@ -197,8 +197,8 @@ func (s *session) renameTo(ctx context.Context, name string) (ftp.Reply, error) 
 	root := s.user().Root
 	replaced := int64(-1)
 	if fi, err := root.Stat(ctx, name); err == nil && !fi.IsDir() && name != from {
-		if !s.may(name, Write) {
-			return ftp.Reply{}, errDenied
+		if err := s.demand(name, Write); err != nil {
+			return ftp.Reply{}, err
 		}
 		replaced = fi.Size()
 	}
@@ -305,8 +305,8 @@ func (s *session) mdtm(ctx context.Context, arg string) (ftp.Reply, error) {
 			}
 		}
 	}
-	if !s.may(name, List) {
-		err = errDenied // whether it is there or not
+	if denied := s.demand(name, List); denied != nil {
+		err = denied // whether it is there or not
 	}
 	if p, ok := s.cutUpload(ctx, name); ok && (err == nil || errors.Is(err, fs.ErrNotExist)) {
 		return ftp.NewReply(213, ftp.FormatTime(p.Modified)), nil
@@ -335,8 +335,8 @@ func (s *session) setTime(ctx context.Context, verb string, when time.Time, arg 
 	if err != nil {
 		return ftp.Reply{}, err
 	}
-	if !s.may(name, Times) {
-		return ftp.Reply{}, errDenied
+	if err := s.demand(name, Times); err != nil {
+		return ftp.Reply{}, err
 	}
 	if err := storage.SetTime(ctx, s.user().Root, name, when); err != nil {
 		return ftp.Reply{}, err
@@ -372,8 +372,8 @@ func (s *session) mff(ctx context.Context, arg string) (ftp.Reply, error) {
 			if err != nil {
 				return ftp.Reply{}, refuse(501, "modify wants YYYYMMDDHHMMSS in UTC.", err)
 			}
-			if !s.may(name, Times) {
-				return ftp.Reply{}, errDenied
+			if err := s.demand(name, Times); err != nil {
+				return ftp.Reply{}, err
 			}
 			changes = append(changes, func() error { return storage.SetTime(ctx, s.user().Root, name, when) })
 		case "unix.mode":
@@ -381,8 +381,8 @@ func (s *session) mff(ctx context.Context, arg string) (ftp.Reply, error) {
 			if err != nil {
 				return ftp.Reply{}, err
 			}
-			if !s.may(name, Chmod) {
-				return ftp.Reply{}, errDenied
+			if err := s.demand(name, Chmod); err != nil {
+				return ftp.Reply{}, err
 			}
 			changes = append(changes, func() error { return storage.Chmod(ctx, s.user().Root, name, mode) })
 		default:

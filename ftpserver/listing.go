@@ -171,10 +171,7 @@ const maxPattern = 255
 func lead(name string) string { return name[:strings.LastIndexByte(name, '/')+1] }
 
 func (s *session) allowed(sel selection) (selection, error) {
-	if !s.may(sel.dir, List) {
-		return sel, errDenied
-	}
-	return sel, nil
+	return sel, s.demand(sel.dir, List)
 }
 
 // sendListing streams a listing over the data connection. An empty directory

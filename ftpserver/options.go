@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"towpath/internal/ports"
@@ -200,7 +201,7 @@ type Rights uint16
 
 // The rights.
 const (
-	List   Rights = 1 << iota // see names and facts: LIST, NLST, MLSD, MLST, STAT, SIZE, MDTM, CWD
+	List   Rights = 1 << iota // see names and facts: LIST, NLST, MLSD, MLST, STAT, SIZE, MDTM
 	Read                      // RETR, HASH
 	Write                     // STOR, STOU: make and replace files
 	Append                    // APPE and REST before STOR: add to files
@@ -216,7 +217,25 @@ const (
 
 	ReadOnly = List | Read
 	All      = List | Read | Write | Append | Delete | Rename | Mkdir | Rmdir | Chmod | Times | Copy | Link
+
+	// enter is what lets into a directory (CWD, CDUP), each by itself: devices that
+	// may only deliver go to their directory first.
+	enter = List | Write | Append
 )
+
+// rightWords are the rights in the words of accounts, in the order of the bits.
+var rightWords = [...]string{"list", "read", "write", "append", "delete", "rename", "mkdir", "rmdir", "chmod", "times", "copy", "link", "admin"}
+
+// String gives the words that accounts have for them, as "list write".
+func (r Rights) String() string {
+	var words []string
+	for i, w := range rightWords {
+		if r&(1<<i) != 0 {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // User is one who has logged in: what Options.Login answers.
 type User struct {

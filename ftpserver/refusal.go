@@ -3,6 +3,7 @@ package ftpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -47,6 +48,18 @@ func (e *replyError) Unwrap() error { return e.cause }
 func refuse(code int, text string, cause error) error {
 	return &replyError{ftp.NewReply(code, text), cause}
 }
+
+// deniedError tells the log which right a path lacks. The client hears no more than
+// of [errDenied].
+type deniedError struct {
+	lacks Rights
+	path  string
+}
+
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("%v: %s lacks the right %v", errDenied, e.path, e.lacks)
+}
+func (e *deniedError) Unwrap() error { return errDenied }
 
 // refusal turns an error into the reply that the client may see. Paths of the
 // host and the texts of the system stay here.

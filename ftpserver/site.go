@@ -41,8 +41,8 @@ func (s *session) site(_ context.Context, arg string) (ftp.Reply, error) {
 		return ftp.Reply{}, refuse(504, "SITE "+ftp.Escape(word)+" is not known; SITE HELP lists what is.", nil)
 	}
 	arg, err := s.argument(cmd, rest)
-	if err == nil && cmd.needs != 0 && !s.may(arg, cmd.needs) {
-		err = errDenied
+	if err == nil {
+		err = s.granted(cmd, arg)
 	}
 	var r ftp.Reply
 	if err == nil {
@@ -79,8 +79,8 @@ func (s *session) siteChmod(ctx context.Context, arg string) (ftp.Reply, error) 
 	if err != nil {
 		return ftp.Reply{}, err
 	}
-	if !s.may(name, Chmod) {
-		return ftp.Reply{}, errDenied
+	if err := s.demand(name, Chmod); err != nil {
+		return ftp.Reply{}, err
 	}
 	if err := storage.Chmod(ctx, s.user().Root, name, mode); err != nil {
 		return ftp.Reply{}, err
@@ -168,8 +168,8 @@ func (s *session) siteSymlink(ctx context.Context, arg string) (ftp.Reply, error
 
 // siteWho is SITE WHO, for those who may see other people's sessions.
 func (s *session) siteWho(context.Context, string) (ftp.Reply, error) {
-	if !s.may("/", Admin) {
-		return ftp.Reply{}, errDenied
+	if err := s.demand("/", Admin); err != nil {
+		return ftp.Reply{}, err
 	}
 	var b strings.Builder
 	b.WriteString("Sessions:")
@@ -245,8 +245,8 @@ func (s *session) siteCopyTo(ctx context.Context, name string) (ftp.Reply, error
 	if from == name {
 		return ftp.Reply{}, refuse(553, "A file cannot be copied onto itself.", nil)
 	}
-	if !s.may(from, Read|Copy) {
-		return ftp.Reply{}, errDenied
+	if err := s.demand(from, Read|Copy); err != nil {
+		return ftp.Reply{}, err
 	}
 	if err := s.copyInto(ctx, name, storage.How{}, []string{from}); err != nil {
 		return ftp.Reply{}, err

@@ -20,8 +20,8 @@ import (
 func (s *session) stor(_ context.Context, name string) (ftp.Reply, error) {
 	how := storage.How{}
 	if s.restart > 0 {
-		if !s.may(name, Append) {
-			return ftp.Reply{}, errDenied
+		if err := s.demand(name, Append); err != nil {
+			return ftp.Reply{}, err
 		}
 		how.Offset = s.restart
 	}
@@ -47,8 +47,8 @@ func (s *session) stou(ctx context.Context, arg string) (ftp.Reply, error) {
 	const most = 10_000
 	name := base
 	for n := 1; n <= most; n++ {
-		if !s.may(name, Write) {
-			return ftp.Reply{}, errDenied
+		if err := s.demand(name, Write); err != nil {
+			return ftp.Reply{}, err
 		}
 		_, err := s.user().Root.Stat(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
