@@ -28,6 +28,9 @@ func (svc *service) greet(out io.Writer) {
 	if s.ReadOnly || s.Anonymous && len(s.Users) == 0 && s.Accounts == "" {
 		what = "for reading"
 	}
+	if s.Accounts != "" && len(s.Users) == 0 && !s.Anonymous {
+		what = "to the accounts of " + s.Accounts + ", " + what + ", but where they have homes of their own"
+	}
 	fmt.Fprintf(&b, "Serving %s %s.\n\n", root, what)
 
 	user, password := svc.exampleUser()
@@ -109,7 +112,11 @@ func (svc *service) addresses(b *strings.Builder) {
 		fmt.Fprintf(b, "  %-20s for %s\n", t.Address, toldTo(t))
 	}
 	if n := len(s.Passive.External); n == 0 || len(s.Passive.External[n-1].Clients) > 0 {
-		fmt.Fprintf(b, "  %-20s for %s\n", "the one they reached", "all others")
+		who := "all clients"
+		if n > 0 {
+			who = "all others"
+		}
+		fmt.Fprintf(b, "  %-20s for %s\n", "the one they reached", who)
 		for _, a := range svc.reachable() {
 			note := ""
 			if a.IsPrivate() || a.IsLinkLocalUnicast() {
