@@ -96,7 +96,8 @@ func checkVerb(verb string) error {
 // String returns the command for people and logs: control bytes are escaped,
 // and **** stands for an argument that may hold a secret. That is the argument
 // of every verb but those known to be harmless, since a password may follow a
-// mistyped PASS, and of those SITE commands that change or give one.
+// mistyped PASS, and of every SITE command but those: servers have a dozen that
+// change or give a password (PSWD, GPASS, CHPASS, ADDUSER).
 func (c Command) String() string {
 	if c.Arg == "" {
 		return Escape(c.Verb)
@@ -114,11 +115,8 @@ func (c Command) ShownArg() string {
 	}
 	if c.Verb == "SITE" {
 		sub, _, more := strings.Cut(strings.TrimLeft(c.Arg, " "), " ")
-		switch strings.ToUpper(sub) {
-		case "PSWD", "PASSWD", "GPASS":
-			if more {
-				return sub + " ****"
-			}
+		if more && !publicSite[strings.ToUpper(sub)] {
+			return Escape(sub) + " ****"
 		}
 	}
 	return Escape(c.Arg)
@@ -137,6 +135,16 @@ var public = func() map[string]bool {
 		SITE SIZE SMNT SSCN STAT STOR STOU STRU SYST THMB TYPE USER
 		XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA XSHA1 XSHA256 XSHA384 XSHA512`) {
 		m[verb] = true
+	}
+	return m
+}()
+
+// publicSite holds the SITE commands whose argument may be shown.
+var publicSite = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, name := range strings.Fields(`
+		CHGRP CHMOD CHOWN COPY CPFR CPTO DIRSTYLE FREE GROUP HELP IDLE LINK MKDIR QUOTA RMDIR SYMLINK TIME TOUCH UMASK UTIME WHO ZONE`) {
+		m[name] = true
 	}
 	return m
 }()

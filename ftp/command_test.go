@@ -99,6 +99,8 @@ func TestCommandHidesSecrets(t *testing.T) {
 		{Command{"SITE", "PSWD old new"}, "SITE PSWD ****"},
 		{Command{"SITE", "  pswd old new"}, "SITE pswd ****"},
 		{Command{"SITE", "GPASS secret"}, "SITE GPASS ****"},
+		{Command{"SITE", "ADDUSER bob secret"}, "SITE ADDUSER ****"}, // Serv-U, glftpd
+		{Command{"SITE", "CHMOD 644 sea.txt"}, "SITE CHMOD 644 sea.txt"},
 		{Command{"SITE", "HELP"}, "SITE HELP"},
 		{Command{"RETR", "a\x1b[2J\r\nb"}, `RETR a\x1b[2J\x0d\x0ab`},
 		{Command{"RETR", "日本\xff"}, `RETR 日本\xff`},
