@@ -238,6 +238,26 @@ func TestSecret(t *testing.T) {
 	p.shows("PASS test")
 }
 
+// Nor in the bytes of what was sent along with it, or said about it.
+func TestSecretPackets(t *testing.T) {
+	t.Parallel()
+	b := &browser{}
+	s := &explain.Session{Commands: []explain.Command{
+		{Packet: 4, Verb: "USER", Arg: "anna", Code: 331, Replied: explain.Mark{Packet: 7}}, // PASS may begin in packet 4
+		{Packet: 5, Verb: "PASS", Arg: "****", Code: 230, Reply: "**** is known", Replied: explain.Mark{Packet: 8}},
+		{Packet: 9, Verb: "SYST", Code: 215, Replied: explain.Mark{Packet: 10}},
+		{Packet: 11, Verb: "****", Code: 500, Replied: explain.Mark{Packet: 12}},
+	}}
+	want := map[int]bool{4: true, 5: true, 8: true, 11: true}
+	if diff := cmp.Diff(want, b.secret(s)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	b.options.ShowSecrets = true
+	if got := b.secret(s); len(got) > 0 {
+		t.Errorf("%v is hidden, though it is asked for", got)
+	}
+}
+
 func TestSave(t *testing.T) {
 	t.Parallel()
 	p := play(t)

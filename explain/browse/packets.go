@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -72,16 +73,33 @@ func (b *browser) raw(r *view.Rung) []string {
 	return lines
 }
 
-// secret are the packets in which something is that is not to be shown.
+// secret are the packets in which something is that is not to be shown: a
+// password, a reply that repeats it, and the command before it if that was sent
+// along, for the password may begin there.
 func (b *browser) secret(s *explain.Session) map[int]bool {
 	all := map[int]bool{}
-	for _, st := range s.Steps() {
-		if st.Kind == explain.StepCommand && strings.HasSuffix(st.Line, "****") && !b.options.ShowSecrets {
-			all[st.Packet] = true
+	if b.options.ShowSecrets {
+		return all
+	}
+	for i, c := range s.Commands {
+		if strings.Contains(c.Verb+c.Arg, masked) {
+			all[c.Packet] = true
+			if i > 0 && (s.Commands[i-1].Replied.Packet == 0 || s.Commands[i-1].Replied.Packet > c.Packet) {
+				all[s.Commands[i-1].Packet] = true
+			}
+		}
+		if strings.Contains(c.Reply, masked) {
+			all[c.Replied.Packet] = true
+		}
+		if c.Begun != nil && strings.Contains(c.Begun.Text, masked) {
+			all[c.Begun.Packet] = true
 		}
 	}
 	return all
 }
+
+// masked stands in a story for what is not to be shown.
+const masked = "****"
 
 func twinLine(r *view.Rung) string {
 	if r.Twin == nil || r.Twin.Line == r.Step.Line {
@@ -175,7 +193,8 @@ func (b *browser) keep(name string, ids []int) (n int, err error) {
 		}
 	}
 	w := capture.NewWriter(f)
-	for file, pairs := range wanted {
+	for _, file := range slices.Sorted(maps.Keys(wanted)) {
+		pairs := wanted[file]
 		err := b.packets(file, func(p *capture.Packet) error {
 			seg, ok := capture.Decode(p)
 			if !ok || !pairs[pairOf(seg.From(), seg.To())] {
