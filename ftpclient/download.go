@@ -29,8 +29,10 @@ type download struct {
 	name string
 	w    io.Writer
 	order
-	n   int64 // bytes written
-	sum *digest
+	n int64 // bytes written
+
+	restarted bool // by REST
+	sum       *digest
 }
 
 func (d *download) run(ctx context.Context) error {
@@ -66,6 +68,8 @@ func (d *download) run(ctx context.Context) error {
 			return fmt.Errorf("the copy here has %d bytes, the file on the server %d: it is not the beginning of it", d.offset, size)
 		case size == d.offset:
 			return d.check(ctx)
+		default:
+			d.expect = size
 		}
 	}
 	r := retries{c: d.c}
@@ -107,6 +111,7 @@ func (d *download) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.restarted = d.offset+d.n > 0
 	w, left := d.w, d.limit
 	if left >= 0 {
 		left -= d.n
@@ -151,7 +156,30 @@ func (d *download) finish(ctx context.Context, t *transfer, whole bool, err erro
 			return ErrCut
 		}
 	}
+	if err == nil {
+		err = d.count(ctx, t.s)
+	}
 	return err
+}
+
+// count asks for the size where what came may not be the file although the server
+// called it done: it was less than expected, or a REST may not have been heeded.
+func (d *download) count(ctx context.Context, s *session) error {
+	have := d.offset + d.n
+	short := have < d.expect
+	if d.limit >= 0 || d.text || !short && !d.restarted {
+		return nil
+	}
+	size, err := s.size(ctx, d.name)
+	switch {
+	case err != nil: // nobody knows
+		return nil
+	case short && have < size:
+		return fmt.Errorf("the server says that it is done, and %d of %d bytes came: %w", have, size, io.ErrUnexpectedEOF)
+	case d.restarted && have > size:
+		return fmt.Errorf("%w: with what came the copy has %d bytes, and the file %d", ErrRestart, have, size)
+	}
+	return nil
 }
 
 // settled asks on a new session whether a transfer was whole whose control

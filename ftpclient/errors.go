@@ -29,6 +29,10 @@ var (
 	// ErrCut: the TLS of a data connection ended without close_notify, and
 	// nothing else shows that the data is whole.
 	ErrCut = fmt.Errorf("the data connection was cut: TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
+	// ErrRestart: a download went on in the middle of a file and brought more than
+	// the rest of it. The server did not heed REST, or the file has changed; what
+	// came is no part of it at that place.
+	ErrRestart = errors.New("the download did not go on where it was to")
 	// ErrStalled: no byte moved for Options.StallTimeout.
 	ErrStalled = errors.New("the transfer stalled")
 	// ErrAddress: our external address was to be learned, and the server does

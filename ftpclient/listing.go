@@ -350,6 +350,10 @@ func (c *Client) mlst(ctx context.Context, name string) (listing.Entry, error) {
 		return listing.Entry{}, err
 	}
 	defer c.give()
+	return s.mlst(ctx, name)
+}
+
+func (s *session) mlst(ctx context.Context, name string) (listing.Entry, error) {
 	if !s.features.Has("MLST") {
 		return listing.Entry{}, ErrUnsupported
 	}

@@ -194,3 +194,139 @@ func TestResetIntoFile(t *testing.T) {
 		t.Errorf("%d bytes, %v; %d in the file; right: %v", n, err, len(got), bytes.Equal(got, []byte(content)))
 	}
 }
+
+// TestDoneTooEarly: a server that says 226 behind a part of the file is not
+// believed, if it was known how much was to come. One whose file has become
+// shorter is.
+func TestDoneTooEarly(t *testing.T) {
+	t.Parallel()
+	for _, shrunk := range []bool{false, true} {
+		var times atomic.Int32
+		v := play(t, &villain{content: "0123456789"})
+		v.on = map[string]func(*peer, string){"RETR": func(p *peer, arg string) {
+			if times.Add(1) > 1 {
+				p.right("RETR", arg)
+				return
+			}
+			d := p.data("150 Coming.")
+			_, _ = io.WriteString(d, "0123")
+			_ = d.Close()
+			if shrunk {
+				p.store("0123")
+			}
+			p.say("226 Done.")
+		}}
+		var b bytes.Buffer
+		_, err := visit(t, v).Get(testContext(t), "f", &b, ftpclient.Expect(10))
+		if shrunk != (err == nil) || !shrunk && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("4 of 10 bytes, shrunk %v: %v", shrunk, err)
+		}
+		times.Store(0)
+		b.Reset()
+		v.store("0123456789")
+		if shrunk {
+			continue
+		}
+		if _, err := visit(t, v, again).Get(testContext(t), "f", &b, ftpclient.Expect(10)); err != nil || b.String() != "0123456789" {
+			t.Errorf("with retries: %q, %v", b.String(), err)
+		}
+	}
+}
+
+// TestRestartNotHeeded: a server says 350 to REST and begins at the beginning.
+func TestRestartNotHeeded(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{content: "0123456789", on: map[string]func(*peer, string){
+		"REST": func(p *peer, _ string) { p.say("350 Yes, yes.") },
+	}})
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("0123"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := visit(t, v).Get(testContext(t), "f", f, ftpclient.Resume()); !errors.Is(err, ftpclient.ErrRestart) {
+		t.Errorf("14 bytes of 10: %v", err)
+	}
+}
+
+// TestKeptAndNotTaken: the control connection is lost behind the last byte, and
+// SIZE tells what the server has kept of the upload, which is not the file yet.
+func TestKeptAndNotTaken(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]map[string]func(*peer, string){
+		"no file yet":  {"MLST": func(p *peer, _ string) { p.say("550 No such file.") }},
+		"the old file": {"MLST": func(p *peer, _ string) { p.say("250-Here:", " type=file;size=2; f", "250 End") }},
+		"as long as that": {
+			"MLST":    func(p *peer, _ string) { p.say("250-Here:", " type=file;size=3; f", "250 End") },
+			"XSHA256": func(p *peer, _ string) { p.say("250 " + strings.Repeat("ab", 32)) },
+		},
+	} {
+		v := &villain{features: []string{"MLST type*;size*;", "SIZE"}, on: on}
+		if on["XSHA256"] != nil {
+			v.features = append(v.features, "XSHA256")
+		}
+		on["STOR"] = func(p *peer, _ string) {
+			b, _ := io.ReadAll(p.data("150 Go on."))
+			p.store(string(b))
+			_ = p.conn.Close()
+		}
+		if _, err := visit(t, play(t, v)).Put(testContext(t), "f", strings.NewReader("abc")); !errors.Is(err, ftpclient.ErrPoisoned) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOldFileIsNoBeginning: a server that replaces a file only when all has come
+// shows the old one behind a cut upload.
+func TestOldFileIsNoBeginning(t *testing.T) {
+	t.Parallel()
+	var times atomic.Int32
+	v := play(t, &villain{content: "old", features: []string{"REST STREAM", "SIZE"}})
+	v.on = map[string]func(*peer, string){"STOR": func(p *peer, arg string) {
+		if times.Add(1) > 1 {
+			p.right("STOR", arg)
+			return
+		}
+		d := p.data("150 Go on.")
+		_, _ = io.ReadFull(d, make([]byte, 100_000))
+		_ = d.(*net.TCPConn).SetLinger(0)
+		_ = d.Close()
+		p.say("426 Cut.")
+	}}
+	content := noise(8 << 20)
+	if _, err := visit(t, v, again).Put(testContext(t), "f", bytes.NewReader(content)); err != nil || v.stored() != string(content) {
+		t.Errorf("%v; the server has %d bytes that begin with %q", err, len(v.stored()), v.stored()[:3])
+	}
+}
+
+// TestEndNotTold: what was sent last did not go out, and the server took the
+// reset for the end of the file.
+func TestEndNotTold(t *testing.T) {
+	t.Parallel()
+	v := play(t, &villain{on: map[string]func(*peer, string){"STOR": func(p *peer, _ string) {
+		d := p.data("150 Go on.")
+		b := make([]byte, 3)
+		_, _ = io.ReadFull(d, b)
+		p.store(string(b))
+		_ = d.(*net.TCPConn).SetLinger(0)
+		_ = d.Close()
+		p.say("226 All there.")
+	}}})
+	var told sync.Once
+	said := make(chan struct{})
+	c := visit(t, v, func(o *ftpclient.Options) {
+		o.Trace = func(_ byte, line string) {
+			if strings.HasPrefix(line, "226") {
+				told.Do(func() { close(said) })
+			}
+		}
+	})
+	b := strings.NewReader("abcdef")
+	_, err := c.Put(testContext(t), "f", io.MultiReader(b, &lateReader{strings.NewReader(""), func() {}, said}))
+	if err == nil {
+		t.Errorf("3 of 6 bytes are there (%q), and no error", v.stored())
+	}
+}

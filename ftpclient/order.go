@@ -9,6 +9,7 @@ import (
 type order struct {
 	offset   int64
 	limit    int64 // < 0: none
+	expect   int64 // bytes of the whole file, 0: not known
 	resume   bool
 	text     bool
 	verify   bool
@@ -35,6 +36,12 @@ func From(offset int64) TransferOption { return func(o *order) { o.offset = max(
 // First stops a download after n bytes, which is no error, and ends an upload as
 // if what is read had no more.
 func First(n int64) TransferOption { return func(o *order) { o.limit = max(n, 0) } }
+
+// Expect tells a download how many bytes the file has, as SIZE or a listing said. If
+// the server calls it done behind fewer, it is asked for the size again: files do
+// change; but if it still says more, the data was cut, and the error is
+// io.ErrUnexpectedEOF. An upload pays no heed to it.
+func Expect(size int64) TransferOption { return func(o *order) { o.expect = size } }
 
 // Resume goes on where an earlier transfer stopped. A download goes on at the
 // end of what is written to, which must be an io.Seeker; an upload at the size

@@ -30,6 +30,7 @@ type transfer struct {
 	out    *deflater // of an upload in MODE Z
 
 	aborted *answer // what is owed to ABOR, if it was sent
+	untold  error   // why the server was not told that all was sent
 }
 
 // settleFor is how long the server has to answer a transfer that we have ended.
@@ -511,6 +512,7 @@ func (t *transfer) end(ctx context.Context) error {
 	var err error
 	if d.tls != nil {
 		err = d.tls.CloseWrite()
+		t.untold = err
 	}
 	buf := make([]byte, 512)
 	if d.tunnel && d.tls != nil && err == nil {
@@ -530,6 +532,7 @@ func (t *transfer) end(ctx context.Context) error {
 	}
 	if c, ok := d.wire().(interface{ CloseWrite() error }); ok && err == nil {
 		err = c.CloseWrite()
+		t.untold = err
 	} else if !ok { // a proxy's connection that cannot be closed by half
 		return errors.Join(err, d.conn.Close())
 	}

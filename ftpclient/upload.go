@@ -1,6 +1,7 @@
 package ftpclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ type upload struct {
 	order
 	n     int64 // bytes of r that were sent, from offset on
 	begun bool  // r was read, maybe further than n
+	was   int64 // the size of the file on the server before, if retries may need it
 	start int64 // where r stood at first, if it is an io.Seeker
 	sum   *digest
 }
@@ -83,6 +85,11 @@ func (u *upload) run(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+	if u.was = u.offset; seeks && u.c.set.Retries > 0 && u.verb == "STOR" && !u.resume {
+		if size, err := u.c.Size(ctx, u.name); err == nil {
+			u.was = size
 		}
 	}
 	r := retries{c: u.c}
@@ -128,11 +135,13 @@ func (u *upload) resumeAt(ctx context.Context, r io.Seeker) error {
 	return err
 }
 
-// back sets r to what the server has not got of a transfer that failed.
+// back sets r to what the server has not got of a transfer that failed. A file that
+// is as long as before may be that of before: some servers replace it only when
+// all has come.
 func (u *upload) back(ctx context.Context, r io.Seeker) error {
 	size := u.offset // as if nothing had come
 	if u.n > 0 {
-		if got, err := u.c.Size(ctx, u.name); err == nil && got > size && got <= u.offset+u.n {
+		if got, err := u.c.Size(ctx, u.name); err == nil && got != u.was && got > size && got <= u.offset+u.n {
 			size = got
 		}
 	}
@@ -203,13 +212,46 @@ func (u *upload) once(ctx context.Context) error {
 	if err != nil {
 		return t.broken(ctx, err)
 	}
-	if err = t.finish(ctx); errors.Is(err, ErrPoisoned) && !u.text && u.verb == "STOR" {
-		if u.c.settled(ctx, u.name, u.offset+u.n) {
+	err = t.finish(ctx)
+	switch {
+	case errors.Is(err, ErrPoisoned) && !u.text && u.verb == "STOR":
+		if u.arrived(ctx) {
 			return nil
 		}
 		return fmt.Errorf("%d bytes were sent, and no word that they arrived: %w", u.n, err)
+	case err == nil && t.untold != nil:
+		// A reset counts as the end of the file with some servers.
+		if size, serr := s.size(ctx, u.name); u.text || u.verb == "APPE" || serr != nil || size != u.offset+u.n {
+			return fmt.Errorf("the server says that it is done, and was not told the end: %w", t.untold)
+		}
 	}
 	return err
+}
+
+// arrived asks on a new session whether an upload is whole whose control
+// connection was lost at its end. Who calls has the turn. SIZE alone is no word:
+// some servers, ours is one, tell by it what they keep of a cut upload, and the
+// file may still be the one of before.
+func (u *upload) arrived(ctx context.Context) bool {
+	size := u.offset + u.n
+	if !u.c.settled(ctx, u.name, size) {
+		return false
+	}
+	s := u.c.session.Load()
+	if e, err := s.mlst(ctx, u.name); refused(err, 550) || err == nil && e.Size >= 0 && e.Size != size {
+		return false
+	}
+	at, ok := u.r.(io.ReaderAt)
+	name, h, err := u.c.Digest()
+	from := u.start - u.offset // where byte 0 of the file is in r
+	if !ok || err != nil || from < 0 {
+		return true
+	}
+	if _, err := io.Copy(h, io.NewSectionReader(at, from, size)); err != nil {
+		return true // or is a pipe after all
+	}
+	theirs, err := s.digest(ctx, u.name, name)
+	return err != nil || bytes.Equal(h.Sum(nil), theirs)
 }
 
 // Create begins a file on the server; what is written to it goes there, and

@@ -166,7 +166,7 @@ func ofTransfer(err error) int {
 	switch {
 	case errors.Is(err, ftpclient.ErrStalled):
 		return Timeout
-	case errors.Is(err, ftpclient.ErrCut), is[*ftpclient.HashError](err):
+	case errors.Is(err, ftpclient.ErrCut), errors.Is(err, ftpclient.ErrRestart), is[*ftpclient.HashError](err):
 		return Partial
 	case errors.Is(err, ftpclient.ErrUnsolicited), is[*listing.LineError](err), is[*ftpclient.NameError](err):
 		return WeirdReply
