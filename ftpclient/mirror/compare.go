@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"towpath/ftp/listing"
 )
 
@@ -339,7 +341,7 @@ func (c *comparison) surplus(to entry) {
 	case strings.HasSuffix(to.name, partial) && c.moving[strings.TrimSuffix(to.name, partial)]:
 		// It is about to become the file, or stays to be continued.
 	case c.alias(to.name):
-		c.skip(p, "it is not deleted, since the target may not tell it from a name that differs in capitals")
+		c.skip(p, "it is not deleted, since the target may not tell it from a name that differs in capitals or in how accents are written")
 	default:
 		c.condemn(p, to)
 		return
@@ -348,8 +350,9 @@ func (c *comparison) surplus(to entry) {
 }
 
 // alias tells whether a surplus name may be what the target calls a file of the
-// source: they differ in capitals, and only one of them is there. Of a server
-// nobody knows; once it shows both, it does tell them apart.
+// source: they differ in capitals, or in how accents are written, and only one of
+// them is there. Of a server nobody knows; once it shows both, it does tell them
+// apart.
 func (c *comparison) alias(name string) bool {
 	if c.all == nil {
 		c.all = make(map[string]string, len(c.have))
@@ -358,7 +361,7 @@ func (c *comparison) alias(name string) bool {
 		}
 	}
 	other, ok := c.all[fold(name)]
-	return ok && !has(c.there, other) && (c.up || c.local.caseBlind())
+	return ok && !has(c.there, other) && (c.up || c.local.caseBlind() || norm.NFC.String(name) == norm.NFC.String(other))
 }
 
 // condemn deletes an entry of the target and all that is in it.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"towpath/ftp/listing"
+	"towpath/ftpclient/segments"
 )
 
 // local is the side on this machine. All that is written goes through top.
@@ -224,7 +225,8 @@ func (l *local) probeCase() bool {
 // it is there.
 func (l *local) part(t *task, again bool) (*os.File, int64, error) {
 	root, e := t.dir.root, t.from
-	if again || l.o.Continue {
+	_, holes := root.Lstat(t.part + segments.Suffix)
+	if (again || l.o.Continue) && holes != nil {
 		info, err := root.Lstat(t.part)
 		// What came before the file was changed is the beginning of another.
 		if err == nil && info.Mode().IsRegular() && info.Size() > 0 && (e.size < 0 || info.Size() <= e.size) &&
@@ -238,6 +240,11 @@ func (l *local) part(t *task, again bool) (*os.File, int64, error) {
 				return nil, 0, errors.Join(err, f.Close())
 			}
 			return f, at, nil
+		}
+	}
+	if holes == nil { // a fetch in segments has left it, which shall not go on with ours
+		if err := root.Remove(t.part + segments.Suffix); err != nil {
+			return nil, 0, err
 		}
 	}
 	mode := fs.FileMode(0o666)

@@ -20,6 +20,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftpclient"
 	"towpath/ftpclient/mirror"
+	"towpath/ftpclient/segments"
 	"towpath/ftpserver"
 	"towpath/ftptest"
 	"towpath/storage/disk"
@@ -581,6 +582,35 @@ func TestCapitals(t *testing.T) {
 		t.Errorf("again: %+v, %v", got, err)
 	}
 	sameTree(t, dir, here)
+
+	// One é and two ways to write it.
+	dir, s = served(t)
+	here = t.TempDir()
+	plant(t, dir, map[string]string{"caf\u00e9": "new"})
+	plant(t, here, map[string]string{"cafe\u0301": "old"})
+	got, err = mirror.Down(testContext(t), poolOf(t, s.Addr, 1), ".", here, l.listen(mirror.Options{Delete: true}))
+	if err != nil || got.Deleted != 0 || !strings.Contains(l.skipped["cafe\u0301"], "accents") {
+		t.Errorf("accents: %+v, %v, %v", got, err, l.skipped)
+	}
+}
+
+// TestSegmentsInTheWay: what a fetch in segments has left has the size of the file,
+// and holes.
+func TestSegmentsInTheWay(t *testing.T) {
+	t.Parallel()
+	dir, s := served(t)
+	here := t.TempDir()
+	plant(t, dir, map[string]string{"big": "0123456789"})
+	plant(t, here, map[string]string{"big.part": "012\x00\x00\x0056789", "big.part" + segments.Suffix: "towpath segments 1\n"})
+	for _, name := range []string{"big.part", "big.part" + segments.Suffix} {
+		if err := os.Chtimes(filepath.Join(here, name), time.Now(), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := mirror.Down(testContext(t), poolOf(t, s.Addr, 1), ".", here, mirror.Options{Continue: true}); err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, here, dir)
 }
 
 // TestSessionsRefused: with fewer sessions than are asked for all comes all the

@@ -48,10 +48,11 @@ func also(err, more error) error {
 	return errors.Join(err, more)
 }
 
-// restarted tells whether a server has refused to go on at a place in a file.
+// restarted tells whether a server has refused to go on at a place in a file, or
+// went on at another.
 func restarted(err error) bool {
 	e, ok := errors.AsType[*ftp.Error](err)
-	return ok && (e.Command.Verb == "REST" || e.Reply.Code == 554)
+	return ok && (e.Command.Verb == "REST" || e.Reply.Code == 554) || errors.Is(err, ftpclient.ErrRestart)
 }
 
 func (s *server) get(ctx context.Context, c *ftpclient.Client, t *task, f *os.File, at int64, w Watcher) (int64, error) {
@@ -59,15 +60,15 @@ func (s *server) get(ctx context.Context, c *ftpclient.Client, t *task, f *os.Fi
 		return 0, nil
 	}
 	var options []ftpclient.GetOption
-	for _, o := range s.options(at, w) {
+	for _, o := range s.options(at, t.from.size, w) {
 		options = append(options, o)
 	}
 	return c.Get(ctx, s.at(t.step.Path), f, options...)
 }
 
 // options are those of both directions.
-func (s *server) options(at int64, w Watcher) []ftpclient.TransferOption {
-	o := []ftpclient.TransferOption{ftpclient.Progress(w.Moved)}
+func (s *server) options(at, size int64, w Watcher) []ftpclient.TransferOption {
+	o := []ftpclient.TransferOption{ftpclient.Progress(w.Moved), ftpclient.Expect(size)}
 	switch {
 	case s.o.Verify && at > 0:
 		o = append(o, ftpclient.Verify(), ftpclient.Resume())
@@ -97,7 +98,7 @@ func (s *server) put(ctx context.Context, c *ftpclient.Client, t *task, f *os.Fi
 	}
 	w.Here(at)
 	var options []ftpclient.PutOption
-	for _, o := range s.options(at, w) {
+	for _, o := range s.options(at, t.from.size, w) {
 		options = append(options, o)
 	}
 	var err error

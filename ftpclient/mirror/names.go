@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"towpath/ftp"
 	"towpath/ftpclient"
 )
@@ -105,5 +107,6 @@ func (r *run) refusal(d *dir, name string) error {
 	return &NameError{d.path, name, why, try}
 }
 
-// fold is what a name is to those who do not tell capitals from small letters.
-func fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+// fold is what a name is to those who do not tell capitals from small letters, nor
+// é from e with an accent behind it: HFS+ writes the second for the first.
+func fold(name string) string { return norm.NFC.String(strings.ToLower(strings.ToUpper(name))) }
