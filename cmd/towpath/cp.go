@@ -125,7 +125,7 @@ func (v *cpFlags) copy(ctx context.Context, s *visit, f *progress.File, from *ft
 		}
 		defer func() { _ = pool.Close() }() // all that counts has been answered
 		return pool.Do(ctx, func(from *ftpclient.Client) error {
-			return pool.Do(ctx, func(to *ftpclient.Client) error { return through(ctx, f, from, name, to, target) })
+			return pool.Do(ctx, func(to *ftpclient.Client) error { return through(ctx, f, from, name, to, target, size) })
 		})
 	}
 	if v.fxp != "never" {
@@ -143,18 +143,38 @@ func (v *cpFlags) copy(ctx context.Context, s *visit, f *progress.File, from *ft
 			}
 		}
 	}
-	return through(ctx, f, from, name, to, target)
+	return through(ctx, f, from, name, to, target, size)
 }
 
-// through carries a file from one session to another.
-func through(ctx context.Context, f *progress.File, from *ftpclient.Client, name string, to *ftpclient.Client, target string) error {
-	w, err := to.Create(ctx, target)
-	if err != nil {
+// through carries a file from one session to another. The target is begun with the
+// first byte: there may be none, and a file that may be replaced by nothing.
+func through(ctx context.Context, f *progress.File, from *ftpclient.Client, name string, to *ftpclient.Client, target string, size int64) error {
+	w := &lateWriter{begin: func() (*ftpclient.Writer, error) { return to.Create(ctx, target) }}
+	_, err := from.Get(ctx, name, w, ftpclient.Progress(counter(f)), ftpclient.Expect(size))
+	if err == nil && w.to == nil { // an empty file is one, too
+		w.to, err = w.begin()
+	}
+	switch {
+	case w.to == nil:
+		return err // nothing was touched
+	case err != nil:
+		w.to.Abort()
 		return err
 	}
-	if _, err := from.Get(ctx, name, w, ftpclient.Progress(counter(f))); err != nil {
-		w.Abort()
-		return err
+	return w.to.Close()
+}
+
+// lateWriter begins a file when it is first written to.
+type lateWriter struct {
+	begin func() (*ftpclient.Writer, error)
+	to    *ftpclient.Writer
+}
+
+func (w *lateWriter) Write(p []byte) (n int, err error) {
+	if w.to == nil {
+		if w.to, err = w.begin(); err != nil {
+			return 0, err
+		}
 	}
-	return w.Close()
+	return w.to.Write(p)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -38,7 +39,8 @@ func getCommand() *cobra.Command {
 
 While a file comes it is NAME.part; it becomes NAME when it is whole, so that a
 file that was there is not lost to a cut transfer. With -c a NAME.part, or else
-a NAME that is too short, is continued. --segments moves a big file over several
+a NAME that is too short, is continued; a NAME.part that is older than the file
+on the server is not. --segments moves a big file over several
 sessions at once; NAME.part.segments beside it says meanwhile which bytes are
 there, and -c goes on from that.
 
@@ -164,9 +166,12 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 			return nil, err
 		}
 	}
+	if err := v.compare(ctx, s, c, u, to); err != nil {
+		return nil, exitcode.With(exitcode.Write, err)
+	}
 	f := shown.File(cmp.Or(u.Base(), u.String()), size)
 	f.Skip(to.here)
-	options := []ftpclient.GetOption{ftpclient.Progress(counter(f))}
+	options := []ftpclient.GetOption{ftpclient.Progress(counter(f)), ftpclient.Expect(size)}
 	for _, o := range v.asked(u) {
 		options = append(options, o)
 	}
@@ -181,6 +186,24 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 		v.date(ctx, s, c, u, path)
 	}
 	return f, err
+}
+
+// compare begins a NAME.part anew if the server's file has been changed since. A
+// NAME that is gone on with may be a log that grows, and is not looked at.
+func (v *getFlags) compare(ctx context.Context, s *visit, c *ftpclient.Client, u ftpurl.URL, to *local) error {
+	if !v.resume || to.here == 0 || to.path == "" {
+		return nil
+	}
+	info, err := to.Stat()
+	if err != nil {
+		return err
+	}
+	if t, err := c.ModTime(ctx, u.Path); err != nil || !t.After(info.ModTime()) {
+		return nil // not known, or not since
+	}
+	s.note("%s: the file on the server has been changed since; it is fetched from its beginning", to.Name())
+	to.here = 0
+	return to.Truncate(0)
 }
 
 // date gives a file that is whole the time that it has there.
@@ -241,7 +264,14 @@ func openLocal(path string, resume bool) (*local, error) {
 			return l, nil
 		}
 	}
-	f, err := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+	mode := fs.FileMode(0o666)
+	if info != nil { // who may not read the file shall not read the next
+		mode = info.Mode().Perm() | 0o600
+	}
+	f, err := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, mode)
+	if err == nil && info != nil && runtime.GOOS != "windows" { // the umask has had its say, or it was there
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		if err = segments.Forget(path + partial); err != nil {
 			err = errors.Join(err, f.Close())
@@ -279,6 +309,10 @@ func (l *local) finish(err error) error {
 	if l.File == os.Stdout {
 		return err
 	}
+	lost := errors.Is(err, ftpclient.ErrRestart)
+	if lost { // what came does not belong there
+		err = errors.Join(err, l.Truncate(l.here))
+	}
 	size := int64(0)
 	if info, serr := l.Stat(); serr == nil && info.Mode().IsRegular() {
 		size = info.Size()
@@ -299,6 +333,9 @@ func (l *local) finish(err error) error {
 			err = errors.Join(err, rerr)
 		}
 		return err
+	}
+	if lost {
+		return &hint{err, "get without -c fetches it from its beginning"}
 	}
 	return &hint{err, l.Name() + " has what came, and get -c goes on there"}
 }
