@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -248,6 +249,34 @@ func (o *oddTree) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
 		}
 	}
 	return o.FS.Stat(ctx, name)
+}
+
+// holed is a tree in which one entry cannot be looked at.
+type holed struct{ *mem.FS }
+
+func (h holed) List(ctx context.Context, dir string) iter.Seq2[fs.FileInfo, error] {
+	return func(yield func(fs.FileInfo, error) bool) {
+		if !yield(nil, &fs.PathError{Op: "list", Path: path.Join(dir, "away"), Err: fs.ErrPermission}) {
+			return
+		}
+		for fi, err := range h.FS.List(ctx, dir) {
+			if !yield(fi, err) {
+				return
+			}
+		}
+	}
+}
+
+// What cannot be looked at is left out of a listing, and the rest is there.
+func TestListingWithAHole(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil, ftptest.Root(holed{mem.New(map[string]string{"a": "A", "d/b": "B"})}))
+	c := s.Login()
+	for line, want := range map[string]string{"NLST": "a\r\n", "NLST d": "d/b\r\n", "NLST a*": "a\r\n"} {
+		if got := c.Get(line); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q in it", line, got, want)
+		}
+	}
 }
 
 // One name is one line, whatever it holds, on both connections.

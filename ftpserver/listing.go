@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"path"
 	"strconv"
 	"strings"
@@ -277,6 +278,11 @@ func (s *session) entries(ctx context.Context, sel selection) func(yield func(*l
 			if err != nil {
 				if ctx.Err() == nil && errors.Is(err, fs.ErrNotExist) {
 					continue // gone since its name was read
+				}
+				if ctx.Err() == nil && storage.OfEntry(err, sel.dir) {
+					// Somebody's FUSE or a network disk that is away is mounted there.
+					s.log(slog.LevelInfo, "entry left out of a listing", "err", err)
+					continue
 				}
 				yield(nil, err)
 				return

@@ -62,8 +62,8 @@ type FS interface {
 	// time, without "." and "..". The yielded FileInfo may be one reused
 	// value: it, and what its Sys returns, is valid until the next step. An
 	// error may come at any step, with a nil FileInfo; the loop may go on
-	// after it when it concerns one entry only. An entry that vanishes
-	// meanwhile is left out.
+	// after it when it concerns one entry only (see [OfEntry]). An entry that
+	// vanishes meanwhile is left out.
 	List(ctx context.Context, dir string) iter.Seq2[fs.FileInfo, error]
 	// Remove removes a file or symbolic link, not a directory (ErrIsDir).
 	Remove(ctx context.Context, name string) error
@@ -76,6 +76,13 @@ type FS interface {
 	// directory is not (ErrIsDir). Where a tree spans disks, a move from one
 	// to the other may be ErrUnsupported.
 	Rename(ctx context.Context, from, to string) error
+}
+
+// OfEntry tells whether an error that List gave concerns one entry of dir, whose
+// name is then its Path, and not dir.
+func OfEntry(err error, dir string) bool {
+	e, ok := errors.AsType[*fs.PathError](err)
+	return ok && e.Path != dir
 }
 
 // How says in which way Create writes.
@@ -125,6 +132,9 @@ type Resumer interface {
 	// Discard throws the unfinished part away; it is no error if there is
 	// none. One that is being written is ErrBusy.
 	Discard(ctx context.Context, name, owner string) error
+	// Kept is how many bytes the unfinished parts in one directory hold
+	// together, whoever they belong to and whether they count or not.
+	Kept(ctx context.Context, dir string) (int64, error)
 }
 
 // Part is what is kept of a cut upload.
@@ -148,6 +158,15 @@ func Discard(ctx context.Context, fsys FS, name, owner string) error {
 		return r.Discard(ctx, name, owner)
 	}
 	return nil
+}
+
+// Kept tells how many bytes the unfinished parts in dir hold; 0 where fsys keeps
+// none.
+func Kept(ctx context.Context, fsys FS, dir string) (int64, error) {
+	if r, ok := fsys.(Resumer); ok {
+		return r.Kept(ctx, dir)
+	}
+	return 0, nil
 }
 
 // TimeSetter is the power to set the time of last modification.

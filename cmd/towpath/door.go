@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path"
 	"sync"
 
@@ -110,7 +111,7 @@ func (d *door) user(ctx context.Context, a *accounts.Account) (*ftpserver.User, 
 	}
 	if a.Quota != (accounts.Quota{}) {
 		meter, closeMeter, err := d.meters.Open(a.Name, a.Quota, func() (int64, int64, error) {
-			return usage(ctx, root, "/", 0)
+			return usage(ctx, root)
 		})
 		if err != nil {
 			release()
@@ -156,33 +157,42 @@ func (q quota) Take(bytes, files int64) error {
 	return err
 }
 
-// usage adds up what lies below dir.
-func usage(ctx context.Context, root storage.FS, dir string, depth int) (bytes, files int64, err error) {
-	const tooDeep = 256
-	if depth > tooDeep {
-		return 0, 0, fmt.Errorf("%s is more than %d directories deep", dir, tooDeep)
+// usage adds up what lies in a tree, with the parts that are kept of cut uploads:
+// else they would be room without limit, taken anew with each login. What other
+// users of this machine have closed to the server (lost+found, what is mounted
+// there by FUSE) is not the user's.
+func usage(ctx context.Context, root storage.FS) (bytes, files int64, err error) {
+	type place struct {
+		dir     string
+		foreign bool // it belongs to another user of this machine
 	}
-	var below []string
-	for fi, err := range root.List(ctx, dir) {
-		switch {
-		case err != nil:
-			return 0, 0, err
-		case fi.IsDir():
-			if u, ok := fi.Sys().(*storage.Unix); !ok || u.Target == "" { // a link counts where it leads
-				below = append(below, fi.Name())
+	for todo := []place{{dir: "/"}}; len(todo) > 0; {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		kept, err := storage.Kept(ctx, root, at.dir)
+		bytes += kept
+		for fi, lerr := range root.List(ctx, at.dir) {
+			if lerr != nil {
+				if errors.Is(lerr, fs.ErrPermission) && storage.OfEntry(lerr, at.dir) {
+					continue
+				}
+				err = lerr
+				break
 			}
-		default:
-			bytes += fi.Size()
-			files++
+			if !fi.IsDir() {
+				bytes += fi.Size()
+				files++
+				continue
+			}
+			u, ok := fi.Sys().(*storage.Unix)
+			if ok && u.Target != "" {
+				continue // a link: it counts where it leads
+			}
+			todo = append(todo, place{path.Join(at.dir, fi.Name()), ok && int64(u.UID) != int64(os.Geteuid())})
 		}
-	}
-	for _, name := range below {
-		b, f, err := usage(ctx, root, path.Join(dir, name), depth+1)
-		if err != nil {
+		if err != nil && !(at.foreign && errors.Is(err, fs.ErrPermission)) && !(at.dir != "/" && errors.Is(err, fs.ErrNotExist)) {
 			return 0, 0, err
 		}
-		bytes += b
-		files += f
 	}
 	return bytes, files, nil
 }

@@ -1,6 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,8 +15,67 @@ import (
 	"towpath/accounts"
 	"towpath/ftpserver"
 	"towpath/internal/config"
+	"towpath/storage"
 	"towpath/storage/disk"
+	"towpath/storage/mem"
 )
+
+// away has a directory of somebody else's, which cannot be read.
+type away struct {
+	*mem.FS
+	uid uint32
+}
+
+type othersInfo struct {
+	fs.FileInfo
+	unix storage.Unix
+}
+
+func (f othersInfo) Sys() any { return &f.unix }
+
+func (a away) List(ctx context.Context, dir string) iter.Seq2[fs.FileInfo, error] {
+	return func(yield func(fs.FileInfo, error) bool) {
+		if dir == "/lost+found" {
+			yield(nil, &fs.PathError{Op: "list", Path: dir, Err: fs.ErrPermission})
+			return
+		}
+		for fi, err := range a.FS.List(ctx, dir) {
+			if err == nil && fi.Name() == "lost+found" {
+				fi = othersInfo{fi, storage.Unix{Links: 1, UID: a.uid}}
+			}
+			if !yield(fi, err) {
+				return
+			}
+		}
+	}
+}
+
+// A quota counts all that lies there: however deep it is, and parts of uploads
+// as well. What others have closed is not counted, and keeps nobody out.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("d/", 300)
+	root := mem.New(map[string]string{"a": "12345", deep + "b": "678", "lost+found/": ""})
+	w, err := root.Create(t.Context(), "/"+deep+"c", storage.How{Owner: "somebody"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abort(true); err != nil {
+		t.Fatal(err)
+	}
+	self := uint32(os.Geteuid())
+	bytes, files, err := usage(t.Context(), away{root, self + 1})
+	if err != nil || bytes != 12 || files != 2 {
+		t.Errorf("%d bytes in %d files, %v; want 12 in 2", bytes, files, err)
+	}
+	// Else whoever may change permissions would put things away before the count.
+	if _, _, err := usage(t.Context(), away{root, self}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a directory of our own that is closed: %v", err)
+	}
+}
 
 // What an account says of itself wins over what the settings say of all.
 func TestDoorUser(t *testing.T) {

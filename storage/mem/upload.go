@@ -120,6 +120,27 @@ func (f *FS) unfinished(ctx context.Context, name, owner string) (storage.Part, 
 	return storage.Part{Size: int64(len(p.data)), Modified: p.modified}, nil
 }
 
+// Kept is what the unfinished parts in dir hold together.
+func (f *FS) Kept(ctx context.Context, dir string) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d, err := f.find(dir)
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err == nil && d.entries == nil:
+		err = storage.ErrNotDir
+	}
+	if err != nil {
+		return 0, &fs.PathError{Op: "kept", Path: dir, Err: err}
+	}
+	var n int64
+	for _, p := range d.parts {
+		n += int64(len(p.data))
+	}
+	return n, nil
+}
+
 // Discard removes owner's unfinished part of name; one that is being written
 // is ErrBusy.
 func (f *FS) Discard(ctx context.Context, name, owner string) error {

@@ -50,6 +50,7 @@ var tests = []struct {
 	{"Abort", kit.abort},
 	{"End", kit.end},
 	{"Resume", kit.resume},
+	{"Kept", kit.kept},
 	{"Owner", kit.owner},
 	{"Stale", kit.stale},
 	{"Append", kit.append},
@@ -409,6 +410,30 @@ func (k kit) resume() {
 	k.unfinished("/twice", owner, 8) // a refusal loses nothing
 	k.ok(k.begin("/twice", storage.How{Owner: owner, Append: true}, "three").Commit())
 	k.want("/twice", "one two three")
+}
+
+func (k kit) kept() {
+	k.resumes()
+	k.ok(k.fs.Mkdir(k.Context(), "/d"))
+	k.put("/d/f", "a file")
+	want := func(dir string, n int64) {
+		k.Helper()
+		if got, err := storage.Kept(k.Context(), k.fs, dir); err != nil || got != n {
+			k.Errorf("parts in %s: %d bytes, %v; want %d", dir, got, err, n)
+		}
+	}
+	want("/", 0)
+	k.cut("/d/f", "four")
+	k.cut("/d/new", "12345")
+	k.ok(k.begin("/d/f", storage.How{Owner: "berta"}, "a").Abort(true))
+	want("/d", 10)
+	want("/", 0)
+	k.ok(storage.Discard(k.Context(), k.fs, "/d/f", owner))
+	want("/d", 6)
+	for name, kind := range map[string]error{"/d/f": storage.ErrNotDir, "/no": fs.ErrNotExist} {
+		_, err := storage.Kept(k.Context(), k.fs, name)
+		k.fails(err, kind, name)
+	}
 }
 
 func (k kit) owner() {
