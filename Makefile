@@ -14,7 +14,12 @@ RACE      = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
 MODULES   = $(dir $(shell find . -name go.mod -not -path '*/testdata/*'))
 
 # Tests need no version, and git refuses to tell it of somebody else's clone.
-export GOFLAGS ?= -buildvcs=false
+# Without the paths of this machine a package compiles once, for copies of the
+# tree too.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
+
+# What is built once serves all that follows, and it is built as it is shipped.
+portable vet staticcheck imports fuzz check-user lab: export CGO_ENABLED := 0
 
 help: ## show this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,7 +42,7 @@ static: portable format vet staticcheck tidy imports # what can be said without 
 
 portable: # every system, without cgo
 	$(call say,builds without cgo)
-	@for os in $(SYSTEMS); do echo $$os; CGO_ENABLED=0 GOOS=$$os $(GO) build -o /dev/null ./... || exit 1; done
+	@for os in $(SYSTEMS); do echo $$os; GOOS=$$os $(GO) build -o /dev/null ./... || exit 1; done
 
 format: # gofumpt
 	$(call say,gofumpt)
@@ -48,7 +53,7 @@ fmt: ## write all Go files as gofumpt does
 
 vet: # go vet, for each system
 	$(call say,go vet)
-	@for os in $(SYSTEMS); do echo $$os; CGO_ENABLED=0 GOOS=$$os $(GO) vet ./... || exit 1; done
+	@for os in $(SYSTEMS); do echo $$os; GOOS=$$os $(GO) vet ./... || exit 1; done
 	@$(GO) -C tools vet ./...
 
 staticcheck: # honnef.co/go/tools
@@ -65,7 +70,7 @@ tidy: # go.mod and go.sum say what is needed and no more
 # own rooms import each other one way only is tested in docs.)
 imports: # what ftpserver alone links
 	$(call say,what ftpserver links)
-	@extra=$$(for os in $(SYSTEMS); do GOOS=$$os CGO_ENABLED=0 $(GO) list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./ftpserver || echo "$$os: go list failed"; done \
+	@extra=$$(for os in $(SYSTEMS); do GOOS=$$os $(GO) list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./ftpserver || echo "$$os: go list failed"; done \
 		| grep -vE '^(golang\.org/x/sys/|towpath/(ftp|ftp/listing|ftpserver|storage|internal/(alive|ports|records|resume|roster|transcript))$$)' | sort -u); \
 		[ -z "$$extra" ] || { echo "ftpserver links what it should not:"; echo "$$extra"; exit 1; }
 
@@ -83,15 +88,17 @@ race: # all tests, under the race detector
 
 # Root may do what users may not. The tests are built by whoever runs this, and
 # run as the user nobody, in a copy of the tree that belongs to him and holds
-# all modules, since he cannot look into root's.
+# all modules, since he cannot look into root's. So is the program that the
+# clients of others talk to: he would compile everything anew.
 check-user: ## all tests again as the user nobody (root only)
 	$(call say,tests as an ordinary user)
 	@[ "$$(id -u)" = 0 ] || { echo "only root can become somebody else; make race is the same for you"; exit 1; }
 	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
 		tar -c --exclude=./.git --exclude=./bin . | tar -xC "$$copy" && \
 		$(GO) -C "$$copy" mod vendor && mkdir "$$copy/.cache" && \
+		$(GO) -C "$$copy" build -o .cache/towpath ./cmd/towpath && \
 		chown -R 65534:65534 "$$copy" && chmod 755 "$$copy" && \
-		NOBODY_CACHE="$$copy/.cache" $(TALLY) -dir "$$copy" go test -json -exec "$$copy/tools/as-nobody.sh" ./...
+		NOBODY_CACHE="$$copy/.cache" TOWPATH_BINARY="$$copy/.cache/towpath" $(TALLY) -dir "$$copy" go test -json -exec "$$copy/tools/as-nobody.sh" ./...
 
 lab: ## every network of the catalogue built for real, and compared with the prediction
 	$(call say,predicted and observed)
