@@ -99,6 +99,13 @@ func (c *Conntrack) Sweep() error {
 	if c.closed {
 		return fmt.Errorf("sweeping expectations: %w", io.ErrClosedPipe)
 	}
+	other, err := c.own.sibling()
+	if err == nil && other != "" {
+		err = fmt.Errorf("some may be of the process that has the table %s", other)
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping expectations: %w", err)
+	}
 	r := newRequest()
 	r.message(expectDelete, 0, unix.AF_INET) // it means both families
 	r.string(ctaExpectHelper, inert)

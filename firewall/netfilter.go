@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -11,6 +12,9 @@ const DefaultMark = 1 << 21
 
 // DefaultTable is the name of our table.
 const DefaultTable = "towpath"
+
+// ErrTaken: a table of that name belongs to another process, which lives.
+var ErrTaken = errors.New("another process has it")
 
 // NetfilterOptions say how [OpenNetfilter] does its work. The zero value is
 // ready to use.

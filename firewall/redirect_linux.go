@@ -18,7 +18,9 @@ import (
 // The table goes with the process, however it ends. The routes of a transparent
 // redirection stay when it is killed: they are for packets with a mark that only
 // the table gives. The next Install with the same numbers takes them over, or
-// away if it is not transparent.
+// away if it is not transparent. Two redirections share them if they have the same
+// numbers; while a table of another process stands whose name ends as that of
+// this one does, they are left to it.
 func (r Redirection) Install() (io.Closer, error) {
 	r, err := r.withDefaults()
 	if err != nil {
@@ -62,6 +64,11 @@ func (d *redirected) lead(r Redirection) (err error) {
 	default:
 		return fmt.Errorf("interface lo: %w", err)
 	}
+	if !r.Transparent {
+		if other, err := d.own.sibling(); other != "" || err != nil {
+			return err
+		}
+	}
 	for _, f := range families {
 		rule := route.NewRule()
 		rule.Family, rule.Mark, rule.Mask, rule.Table = unix.AF_INET, r.Mark, &r.Mark, r.Routes
@@ -83,7 +90,12 @@ func (d *redirected) lead(r Redirection) (err error) {
 			return fmt.Errorf("route local default dev lo table %d: %w", r.Routes, err)
 		}
 		d.routes = append(d.routes, local)
-		if err := d.handle.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) { // left by one who was killed
+		// Of one who was killed, or who shares it. The kernel would take a second one.
+		there, err := d.handle.RuleListFiltered(rule.Family, rule, route.RT_FILTER_MARK|route.RT_FILTER_MASK|route.RT_FILTER_TABLE)
+		if err == nil && len(there) == 0 {
+			err = d.handle.RuleAdd(rule)
+		}
+		if err != nil {
 			return fmt.Errorf("rule fwmark %#x lookup %d: %w", r.Mark, r.Routes, err)
 		}
 		d.rules = append(d.rules, rule)
@@ -95,6 +107,11 @@ func (d *redirected) lead(r Redirection) (err error) {
 func (d *redirected) Close() error {
 	var errs []error
 	if d.handle != nil {
+		other, err := d.own.sibling()
+		if other != "" || err != nil {
+			d.rules, d.routes = nil, nil
+		}
+		errs = append(errs, err)
 		for _, rule := range d.rules {
 			errs = append(errs, d.handle.RuleDel(rule))
 		}

@@ -1,11 +1,14 @@
 package firewall
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -337,11 +340,11 @@ func (o *ownTable) make() error {
 		}
 	}
 	if errors.Is(err, unix.EPERM) {
-		tables, lerr := o.conn.ListTablesOfFamily(o.table.Family)
+		all, lerr := o.tables()
 		if lerr == nil {
-			for _, t := range tables {
-				if t.Name == o.table.Name {
-					return fmt.Errorf("table inet %s: another process has it; end that, or choose another name: %w", o.table.Name, err)
+			for _, t := range all {
+				if t.name == o.table.Name {
+					return fmt.Errorf("table inet %s: %w: %s", o.table.Name, ErrTaken, t.who())
 				}
 			}
 		}
@@ -351,6 +354,78 @@ func (o *ownTable) make() error {
 		return fmt.Errorf("table inet %s: %w", o.table.Name, err)
 	}
 	return nil
+}
+
+// tableThere is a table of the family inet that is there, and the port of the netlink
+// socket that it belongs to, 0 if to none.
+type tableThere struct {
+	name string
+	port uint32
+}
+
+// who is the process that a table belongs to. The first netlink socket of a process
+// has the number of that as its port, the others any above all such numbers.
+func (t tableThere) who() string {
+	const mostProcesses = 1 << 22 // PID_MAX_LIMIT
+	if t.port == 0 || t.port > mostProcesses {
+		return "whose number is not known"
+	}
+	who := fmt.Sprintf("process %d", t.port)
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", t.port)); err == nil {
+		who += " (" + strings.TrimSpace(string(name)) + ")"
+	}
+	return who
+}
+
+// tables lists those of the family inet.
+func (o *ownTable) tables() ([]tableThere, error) {
+	const owner = 7 // NFTA_TABLE_OWNER
+	answers, err := o.socket.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETTABLE, Flags: netlink.Request | netlink.Dump},
+		Data:   []byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the tables of the kernel: %w", err)
+	}
+	var all []tableThere
+	for _, a := range answers {
+		var t tableThere
+		ad, err := netlink.NewAttributeDecoder(a.Data[min(4, len(a.Data)):])
+		if err != nil {
+			return nil, err
+		}
+		ad.ByteOrder = binary.BigEndian
+		for ad.Next() {
+			switch ad.Type() {
+			case unix.NFTA_TABLE_NAME:
+				t.name = ad.String()
+			case owner:
+				t.port = ad.Uint32()
+			}
+		}
+		if err := ad.Err(); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// sibling is the name of a table of another process that lives which ends as that
+// of o does from its last underscore on: it is for the same, if both keep to such
+// names as the default ones. It is "" if there is none.
+func (o *ownTable) sibling() (name string, err error) {
+	all, err := o.tables()
+	if err != nil {
+		return "", err
+	}
+	i := max(0, strings.LastIndexByte(o.table.Name, '_'))
+	for _, t := range all {
+		if t.port != 0 && t.name != o.table.Name && strings.HasSuffix(t.name, o.table.Name[i:]) {
+			return t.name, nil
+		}
+	}
+	return "", nil
 }
 
 // newTable makes the table with flags, in a transaction of its own.

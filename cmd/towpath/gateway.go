@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ type gatewayFlags struct {
 	// Data.
 	serverMode string
 	data       string
+	table      string
 	ports      string
 	external   string
 	foreign    []string
@@ -109,7 +111,7 @@ this process, as everything under TLS does. With --tls=terminate TLS ends here,
 so that announcements can be read; --server-tls says what servers hear.
 
 SIGTERM lets transfers end, SIGHUP reads configuration and certificates again.
-All rules are in a table of the process and go with it, however it ends.`,
+All rules are in tables of the process (--table) and go with it, however it ends.`,
 		Example: `  towpath gateway --listen :21 --to 10.0.0.5
   towpath gateway --listen :21 --to 10.0.0.5,10.0.0.6:2121 --balance client --health 10s
   towpath gateway --listen :21 --transparent --install-rules --from 192.168.0.0/16
@@ -149,6 +151,7 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 
 	f.StringVar(&v.serverMode, "server-mode", "same", "how data connections with servers are made: `same|passive|active`")
 	f.StringVar(&v.data, "data", "auto", "what carries clear data: `auto|kernel|user`")
+	f.StringVar(&v.table, "table", firewall.DefaultTable, "keep rules in tables whose names are this `NAME` or begin with it; each gateway of a host that makes rules needs its own, towpath or one that begins with towpath_")
 	f.StringVar(&v.ports, "ports", "", "announce ports of this range, `LOW-HIGH` (default 49152-65535)")
 	f.StringVar(&v.external, "external", "", "the `ADDRESS` to tell clients, where a NAT stands before this machine")
 	f.StringSliceVar(&v.foreign, "insecure-foreign", nil, "believe announcements that name hosts in these `NETWORKS`, beside the sender's own; opens the door to bounce attacks")
@@ -252,6 +255,8 @@ func (v *gatewayFlags) check() error {
 		return errors.New("--pin and --insecure-server exclude each other")
 	case v.proxyOut < 0 || v.proxyOut > 2:
 		return fmt.Errorf("--proxy-protocol-out %d: want 1 or 2", v.proxyOut)
+	case !tableName(v.table):
+		return fmt.Errorf("--table %q: want towpath, or towpath_ and letters, digits and underscores, as towpath_two; towpath_ftp is that of gateway kernel", v.table)
 	case v.idle == 0 || v.blindIdle == 0:
 		return errors.New("--idle-timeout and --blind-timeout want a time, as 15m or 24h: sessions that nobody ends would keep their places for ever")
 	case !slices.Contains([]string{"auto", "kernel", "user"}, v.data):
@@ -311,6 +316,18 @@ func (v *gatewayFlags) check() error {
 		}
 	}
 	return nil
+}
+
+// tableName says whether a gateway may have tables of this name: what it finds in
+// one that belongs to nobody it takes for its own, and takes away.
+func tableName(s string) bool {
+	own, more := strings.CutPrefix(s, firewall.DefaultTable+"_")
+	if !more {
+		return s == firewall.DefaultTable
+	}
+	return own != "" && own != "ftp" && len(own) <= 32 && !strings.ContainsFunc(own, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 // dialledPorts are those that clients open control connections to.

@@ -133,6 +133,12 @@ func TestGatewayKilled(t *testing.T) {
 		t.Fatalf("%q, %v", said, err)
 	}
 	told := passive()
+	// A second one does not take it for a leftover.
+	second := start(t, command(t, "towpath", "gateway", "--listen", "203.0.113.1:2121", "--to", "10.0.0.5"))
+	if code := second.wait(); code != exitUnavailable {
+		t.Errorf("a second gateway with the same tables: exit code %d", code)
+	}
+	second.log.await(t, `table inet towpath: another process has it: process `+fmt.Sprint(first.Process.Pid)+` \(towpath`)
 	first.kill()
 	run()
 	if said, err := come(told); err == nil {

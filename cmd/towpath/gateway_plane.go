@@ -30,10 +30,12 @@ func (g *gatewayService) openPlane(ctx context.Context, v *gatewayFlags) error {
 	if v.data == "user" && !v.transparent {
 		return nil
 	}
-	n, err := firewall.OpenNetfilter(firewall.NetfilterOptions{})
+	n, err := firewall.OpenNetfilter(v.pinholes())
 	switch {
 	case err == nil:
 		g.plane.closers = append(g.plane.closers, n)
+	case errors.Is(err, firewall.ErrTaken):
+		return fmt.Errorf("%w; end that, or give this gateway tables of its own (--table %s_two), or none (--data user)", err, firewall.DefaultTable)
 	case v.data == "kernel":
 		return fmt.Errorf("--data kernel: %w", err)
 	case v.transparent:
@@ -102,14 +104,20 @@ func (v *gatewayFlags) redirection() firewall.Redirection {
 		to = 0 // which the redirection refuses, as it must refuse a port yet to be chosen
 	}
 	return firewall.Redirection{
+		Table: v.table + "_redirect",
 		Ports: must(v.dialledPorts()), To: uint16(to),
 		Clients: must(prefixes(v.from)), Except: must(prefixes(v.except)), Transparent: v.redirect == "tproxy",
 	}
 }
 
+// pinholes are for data connections.
+func (v *gatewayFlags) pinholes() firewall.NetfilterOptions {
+	return firewall.NetfilterOptions{Table: v.table}
+}
+
 // expectations are for control connections by all ports that the flags name.
 func (v *gatewayFlags) expectations() firewall.ConntrackOptions {
-	return firewall.ConntrackOptions{Ports: v.controlPorts()}
+	return firewall.ConntrackOptions{Table: v.table + "_control", Ports: v.controlPorts()}
 }
 
 // controlPorts are those that control connections go to, of clients and ours.
@@ -151,7 +159,7 @@ func (v *gatewayFlags) plan(w io.Writer) error {
 		if _, err := fmt.Fprintln(w, "# Made by the gateway, and gone with it: openings for data connections."); err != nil {
 			return err
 		}
-		if err := (firewall.NetfilterOptions{}).Plan(w); err != nil {
+		if err := v.pinholes().Plan(w); err != nil {
 			return err
 		}
 	}

@@ -433,7 +433,7 @@ func (g *gatewayService) reload(load func() (*gatewayFlags, error)) {
 func (v *gatewayFlags) onlyAtStart(next *gatewayFlags) []string {
 	var changed []string
 	for _, key := range []string{
-		"listen", "implicit", "socks", "transparent", "install-rules", "redirect", "dialled", "from", "except", "data",
+		"listen", "implicit", "socks", "transparent", "install-rules", "redirect", "dialled", "from", "except", "data", "table",
 		"control", "log-json", "log-level", "log-file", "record", "sandbox", "proxy-protocol-in",
 	} {
 		if flagText(v, key) != flagText(next, key) {
