@@ -69,7 +69,9 @@ func (v Verdict) in(l words.Lang) Verdict {
 }
 
 // Predict returns a verdict for each mode. In a network of IPv6 there are two:
-// PORT and PASV have no room for its addresses.
+// PORT and PASV have no room for its addresses. The network must be valid
+// ([topology.Network.Validate]), as those of [topology.Parse] and
+// [topology.Lookup] are.
 func Predict(n *topology.Network) []Verdict {
 	var all []Verdict
 	for _, m := range Modes {
