@@ -351,6 +351,14 @@ func (s *visit) login(ctx context.Context, o *ftpclient.Options, u ftpurl.URL) e
 	return nil
 }
 
+// wantsTLS reports whether a server turns away who comes in clear text: 530 "Non-anonymous
+// sessions must use encryption." (vsftpd), 550 "SSL/TLS required on the control channel"
+// (ProFTPD), 421 "Sorry, cleartext sessions and weak ciphers are not accepted" (Pure-FTPd).
+func wantsTLS(r ftp.Reply) bool {
+	text := strings.ToLower(r.String())
+	return strings.Contains(text, "tls") || strings.Contains(text, "ssl") || strings.Contains(text, "encryption") || strings.Contains(text, "cleartext")
+}
+
 // hinted adds to an error of dialling what to try.
 func hinted(err error, u ftpurl.URL) error {
 	text := ""
@@ -358,6 +366,8 @@ func hinted(err error, u ftpurl.URL) error {
 	case exitcode.Login:
 		e, _ := errors.AsType[*ftp.Error](err)
 		switch {
+		case e != nil && u.Scheme == ftpurl.FTP && wantsTLS(e.Reply):
+			text = "write ftpes:// or --tls=require for TLS"
 		case e != nil && (e.Reply.Code == 421 || e.Reply.Code == 500):
 			// It has no room, or has stumbled, as vsftpd's "500 OOPS" over a home that is missing.
 		case u.User != "":
