@@ -194,7 +194,7 @@ func (s *session) serve(implicit bool) {
 		return
 	}
 	s.log(slog.LevelInfo, "session began", "server", s.rec.Server, "server_addr", s.rec.ServerAddr)
-	go s.relayReplies(s.relayed)
+	s.gw.roster.Go(func() { s.relayReplies(s.relayed) })
 	s.relayCommands()
 	s.part()
 }
@@ -202,6 +202,11 @@ func (s *session) serve(implicit bool) {
 // part lets the server say what it still has to say when the client has ended
 // its side, and waits for it.
 func (s *session) part() {
+	select {
+	case <-s.relayed:
+		return
+	default:
+	}
 	s.mu.Lock()
 	late := time.AfterFunc(s.set.DataTimeout+parting, func() {
 		s.with(func() {
@@ -664,9 +669,14 @@ func (s *session) lost(err error) {
 	if s.over {
 		return
 	}
-	if s.tracker.State().Closing || s.blind {
-		s.farewell(0, "", errServerGone)
-		_ = s.client.tcp.SetReadDeadline(past) // nothing is left to be said
+	if s.tracker.State().Closing || s.blind { // nothing is left to be said
+		if s.cause == "" {
+			s.cause = errServerGone.Error()
+		}
+		s.over = true
+		s.drop()
+		_ = s.client.tcp.SetReadDeadline(past)
+		s.room.Broadcast()
 		return
 	}
 	text := "The server closed the connection."

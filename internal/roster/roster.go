@@ -20,6 +20,7 @@ import (
 // Roster holds sessions of one kind. [New] makes one.
 type Roster[S comparable] struct {
 	draining atomic.Bool // set under mu
+	crew     *crew
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -29,7 +30,7 @@ type Roster[S comparable] struct {
 
 // New returns a roster of nobody.
 func New[S comparable]() *Roster[S] {
-	r := &Roster[S]{listeners: map[net.Listener]struct{}{}, sessions: map[S]struct{}{}}
+	r := &Roster[S]{crew: newCrew(), listeners: map[net.Listener]struct{}{}, sessions: map[S]struct{}{}}
 	r.idle.L = &r.mu
 	return r
 }
@@ -96,7 +97,7 @@ func (r *Roster[S]) Run(s S, run func()) bool {
 		return false
 	}
 	r.sessions[s] = struct{}{}
-	go func() {
+	r.crew.do(func() {
 		defer func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -104,9 +105,12 @@ func (r *Roster[S]) Run(s S, run func()) bool {
 			r.idle.Broadcast()
 		}()
 		run()
-	}()
+	})
 	return true
 }
+
+// Go has f run in one more goroutine for a session.
+func (r *Roster[S]) Go(f func()) { r.crew.do(f) }
 
 // Drain closes the listeners, and returns the sessions that there are. None are
 // taken any more.
@@ -114,6 +118,7 @@ func (r *Roster[S]) Drain() []S {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.draining.Store(true)
+	r.crew.leave()
 	for l := range r.listeners {
 		_ = l.Close() // nobody will come
 	}
