@@ -113,20 +113,17 @@ func (p Pinhole) Check() error {
 // translation "192.0.2.9 via 192.0.2.1:50000 to 10.0.0.5:6000 as 10.0.0.1 within
 // 30s".
 func (p Pinhole) String() string {
-	var b strings.Builder
-	fmt.Fprint(&b, p.From)
+	via, as := "", ""
 	if p.Via.IsValid() {
-		fmt.Fprint(&b, " via ", p.Via)
+		via = " via " + p.Via.String()
 	}
-	fmt.Fprint(&b, " to ", p.To)
 	switch {
 	case p.As.IsValid() && p.As.Port() == 0:
-		fmt.Fprint(&b, " as ", p.As.Addr())
+		as = " as " + p.As.Addr().String()
 	case p.As.IsValid():
-		fmt.Fprint(&b, " as ", p.As)
+		as = " as " + p.As.String()
 	}
-	fmt.Fprint(&b, " within ", p.Life)
-	return b.String()
+	return p.From.String() + via + " to " + p.To.String() + as + " within " + p.Life.String()
 }
 
 // Opener opens pinholes. Every implementation passes firewalltest.TestOpener.
