@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -435,11 +436,17 @@ func TestKilled(t *testing.T) {
 		}
 		defer stop()
 		fmt.Println("built")
-		select {}
+		_, _ = io.Copy(io.Discard, os.Stdin) // which ends with the test, should it not kill us
+		return
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestKilled$")
 	cmd.Env = append(os.Environ(), "LAB_TEST_WAIT=1")
 	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
