@@ -73,9 +73,10 @@ type state struct {
 
 // sight is what was last seen of the file, good or bad.
 type sight struct {
-	info fs.FileInfo // nil: nothing there
-	at   time.Time
-	text []byte
+	info  fs.FileInfo // nil: nothing there
+	at    time.Time
+	text  []byte
+	fault string // why it could not be read: that may change without a trace in info
 }
 
 // preamble is what a new file begins with.
@@ -290,7 +291,10 @@ func (f *File) refresh() {
 	}
 	before := f.seen
 	now, err := f.look()
-	if err == nil && before.info != nil && bytes.Equal(before.text, now.text) {
+	switch {
+	case err != nil && err.Error() == before.fault:
+		return // and the log says so already
+	case err == nil && before.info != nil && before.fault == "" && bytes.Equal(before.text, now.text):
 		f.seen = now
 		return
 	}
@@ -306,6 +310,9 @@ func (f *File) refresh() {
 func (s sight) is(info fs.FileInfo, err error) bool {
 	if err != nil || s.info == nil {
 		return err != nil && s.info == nil
+	}
+	if s.fault != "" {
+		return false
 	}
 	return os.SameFile(s.info, info) && s.info.Size() == info.Size() && s.info.ModTime().Equal(info.ModTime()) &&
 		s.at.Sub(info.ModTime()) > 2*time.Second
@@ -342,6 +349,9 @@ func (f *File) look() (s sight, err error) {
 func (f *File) load(s sight, err error) error {
 	f.seen, f.checked = s, time.Now()
 	if err != nil {
+		if s.info != nil {
+			f.seen.fault = err.Error()
+		}
 		return err
 	}
 	book, err := Parse(s.text)

@@ -159,6 +159,44 @@ func TestReloadWithinATick(t *testing.T) {
 	})
 }
 
+// Rights to read the file that come later leave no trace in its time or size.
+func TestReloadOnceReadable(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
+		t.Skip("root may read every file, and Windows has no such permissions")
+	}
+	path := filepath.Join(t.TempDir(), "accounts.toml")
+	old := time.Now().Add(-time.Hour)
+	put(t, path, "[user.anna]\n", old)
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		f, err := userfile.Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, path, "[user.berta]\n", old.Add(time.Minute))
+		if err := os.Chmod(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []int{1, 0, 0} {
+			time.Sleep(2 * time.Second)
+			if _, err := f.Find(t.Context(), "anna"); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.take(), "not taken up"); n != want {
+				t.Errorf("look %d: %d lines in the log, want %d", i, n, want)
+			}
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := f.Find(t.Context(), "berta"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestOpenErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

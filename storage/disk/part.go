@@ -275,16 +275,20 @@ func discardAll(d directory) error {
 		return err
 	}
 	defer entries.Close()
-	names, err := entries.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if !reserved(name) {
-			return storage.ErrNotEmpty
+	var parts []string
+	for err != io.EOF {
+		var names []string
+		if names, err = entries.Readdirnames(batch); err != nil && err != io.EOF {
+			return err
 		}
+		for _, name := range names {
+			if !reserved(name) {
+				return storage.ErrNotEmpty
+			}
+		}
+		parts = append(parts, names...)
 	}
-	for _, name := range names {
+	for _, name := range parts {
 		if err := discard(d, name); err != nil {
 			return err
 		}

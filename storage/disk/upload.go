@@ -297,7 +297,10 @@ func (w *writer) commit() error {
 		}
 	}
 	if w.perm != 0 {
-		if err := w.file.Chmod(w.perm); err != nil {
+		// A disk that knows no permissions, or gives all files to one user (FAT,
+		// CIFS), refuses. The bytes are no worse for that.
+		err := w.file.Chmod(w.perm)
+		if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}
