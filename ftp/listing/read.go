@@ -103,7 +103,8 @@ var errIdle = fmt.Errorf("no entry within %d bytes", maxIdle)
 // Read yields the entries of a listing as they come in, in bounded memory.
 //
 // A line that cannot be read is yielded as *[LineError], with a zero Entry, in
-// its place; reading goes on behind it. Any other error is r's own, or tells
+// its place; reading goes on behind it. So is a last line of MLSx without its end:
+// the name in it, and names behind it, may have been cut off. Any other error is r's own, or tells
 // that no entry has come within 1 MiB, is yielded last, and means that the
 // listing is not complete; the line that it cut is not yielded.
 func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
@@ -117,7 +118,7 @@ func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
 		var held heldLine
 		idle := 0
 		for n := 1; ; n++ {
-			text, took, err := readLine(in)
+			text, took, ended, err := readLine(in)
 			long := took > in.Size()
 			if idle += took; err == nil && idle > maxIdle {
 				err = errIdle
@@ -147,6 +148,10 @@ func Read(r io.Reader, o Options) iter.Seq2[Entry, error] {
 			}
 			if !long && l.noise(text) {
 				continue
+			}
+			if !ended && !long && l.sure(MLSx) {
+				yield(Entry{}, &LineError{n, text, "the end of the line: the listing was cut, and its name may be longer"})
+				return
 			}
 			idle = 0
 			switch {
@@ -193,22 +198,23 @@ func Parse(line string, o Options) (Entry, error) {
 
 // readLine returns the next line without CR and LF, and how many bytes it took.
 // Of a line longer than the buffer of in it is the beginning. The last line may
-// lack its end; io.EOF comes with an empty line.
-func readLine(in *bufio.Reader) (text string, took int, err error) {
+// lack its end, ended tells; io.EOF comes with an empty line.
+func readLine(in *bufio.Reader) (text string, took int, ended bool, err error) {
 	b, err := in.ReadSlice('\n')
 	text = strings.TrimRight(string(b), "\r\n")
 	took = len(b)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if took > maxIdle {
-			return text, took, errIdle
+			return text, took, false, errIdle
 		}
 		b, err = in.ReadSlice('\n')
 		took += len(b)
 	}
+	ended = err == nil
 	if err == io.EOF && took > 0 {
 		err = nil
 	}
-	return text, took, err
+	return text, took, ended, err
 }
 
 // heldLine is the first half of a VMS entry that the server broke in two

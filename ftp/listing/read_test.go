@@ -352,8 +352,13 @@ file "c" 1 2004-02-03T18:58:16 PEP
 		},
 		{
 			name: "a line that just fits", o: Options{MaxLine: 20},
-			in:   "type=file; 901234567\r\n" + "type=file; 901234567",
+			in:   "type=file; 901234567\r\n" + "type=file; 901234567\n",
 			want: "file \"901234567\" -1\nfile \"901234567\" -1\n",
+		},
+		{
+			name: "facts that were cut",
+			in:   "type=file; sea.txt\r\n" + "type=file; harbo",
+			want: "file \"sea.txt\" -1\nline 2: \"type=file; harbo\"\n",
 		},
 		{
 			name: "a long line without end", o: Options{MaxLine: 20},
