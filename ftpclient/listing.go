@@ -116,14 +116,24 @@ func (c *Client) openListing(ctx context.Context, dir string) (*lister, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.do(ctx, "CWD", arg); err != nil {
+		_, err = s.do(ctx, "CWD", arg)
+		if _, refused := errors.AsType[*ftp.Error](err); refused {
 			return nil, err
 		}
+		// It is gone, or about to go although nobody waits for its answer.
 		defer func() {
-			if _, err := s.do(context.WithoutCancel(ctx), "CWD", back); err != nil {
+			late, cancel := context.WithoutCancel(ctx), func() {}
+			if ctx.Err() != nil {
+				late, cancel = context.WithTimeout(late, settleFor)
+			}
+			defer cancel()
+			if _, err := s.do(late, "CWD", back); err != nil {
 				s.fail(fmt.Errorf("the way back to %s: %w", back, err))
 			}
 		}()
+		if err != nil {
+			return nil, err
+		}
 		// The way back is a command, so the listing must be over first.
 		defer func() { l.makeWay(ctx) }()
 		arg = ""

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -328,5 +329,35 @@ func TestEndNotTold(t *testing.T) {
 	_, err := c.Put(testContext(t), "f", io.MultiReader(b, &lateReader{strings.NewReader(""), func() {}, said}))
 	if err == nil {
 		t.Errorf("3 of 6 bytes are there (%q), and no error", v.stored())
+	}
+}
+
+// TestCancelledVisit: a CWD whose answer nobody waits for any more leads there all
+// the same, and the next name is not meant there.
+func TestCancelledVisit(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	var at atomic.Value // where the session is
+	at.Store("/home")
+	v := play(t, &villain{content: "abc"})
+	v.on = map[string]func(*peer, string){
+		"PWD": func(p *peer, _ string) { p.say("257 \"/home\"") },
+		"CWD": func(p *peer, dir string) {
+			at.Store(dir)
+			cancel()
+			time.Sleep(50 * time.Millisecond) // so that nobody waits any more
+			p.say("250 Here.")
+		},
+		"SIZE": func(p *peer, _ string) { p.say("213 " + fmt.Sprint(len(at.Load().(string)))) },
+	}
+	c := visit(t, v)
+	for _, err := range c.List(ctx, "a directory") {
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("the listing: %v", err)
+		}
+	}
+	if n, err := c.Size(testContext(t), "f"); n != int64(len("/home")) || err != nil {
+		t.Errorf("SIZE was said in %v: %d, %v", at.Load(), n, err)
 	}
 }

@@ -105,6 +105,9 @@ func (s *server) visit(ctx context.Context, c *ftpclient.Client, dir string) err
 		return fmt.Errorf("no directory in the reply to PWD, %v", r)
 	}
 	if _, err := c.Quote(ctx, ftp.Command{Verb: "CWD", Arg: dir}); err != nil {
+		if _, refused := errors.AsType[*ftp.Error](err); !refused {
+			_ = c.Close() // it may go there yet
+		}
 		return err
 	}
 	if _, err := c.Quote(context.WithoutCancel(ctx), ftp.Command{Verb: "CWD", Arg: back}); err != nil {
