@@ -344,7 +344,7 @@ func (r *call) parse(c *cobra.Command, flags []string) ([]string, error) {
 		}
 		all = append(all, found...)
 	}
-	return r.defaults(c, all)
+	return r.defaults(c, all, len(args))
 }
 
 // place is where a word names something.
@@ -383,15 +383,16 @@ func placeOf(name string, c *cobra.Command, i, n int) place {
 	return there
 }
 
-// defaults adds the arguments that a shell knows by itself.
-func (r *call) defaults(c *cobra.Command, args []string) ([]string, error) {
+// defaults adds the arguments that a shell knows by itself. written is how many there
+// were before patterns became names.
+func (r *call) defaults(c *cobra.Command, args []string, written int) ([]string, error) {
 	switch c.Name() {
 	case "ls", "du", "find":
 		if len(args) == 0 {
 			args = []string{"."}
 		}
 	case "put":
-		if len(args) == 1 || r.name == "mput" && len(args) > 0 {
+		if written == 1 || r.name == "mput" && written > 0 {
 			args = append(args, ".")
 		}
 	case "mirror":

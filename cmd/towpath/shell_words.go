@@ -340,6 +340,9 @@ func (r *call) chdir(dir string) error {
 	err := r.with(func(ctx context.Context, _ *visit, c *ftpclient.Client) error {
 		reply, err := c.Quote(ctx, ftp.Command{Verb: "CWD", Arg: to})
 		if err != nil {
+			if _, refused := errors.AsType[*ftp.Error](err); !refused {
+				_ = c.Close() // it may go there yet
+			}
 			return err
 		}
 		if r.guest.home == "" { // no way back is known
