@@ -407,6 +407,10 @@ func (t *talk) failure(d *deal, i int) {
 		t.found(d, i, "closed-port", Error, packets, "opener", who(x.Opener), "to", x.To)
 	case !l.established() && x.To.IsValid() && x.To.Addr() != peer.Addr():
 		t.found(d, i, "inside-address", Error, packets, "verb", x.announcing(), "address", x.To.Addr(), "peer", peer.Addr(), "opener", who(x.Opener))
+	case !l.established() && l.icmp() != nil:
+		e := l.icmp()
+		name, what := stopped(e)
+		t.found(d, i, name, Error, append(packets, e.Number), "opener", who(x.Opener), "to", x.To, "by", e.By, "what", what)
 	case !l.established():
 		t.found(d, i, dropped(x.Opener), Error, packets, "opener", who(x.Opener), "to", x.To)
 	case d.strange(t):
@@ -653,13 +657,20 @@ func (t *talk) observe() {
 		t.found(nil, -1, "answer-strays.from", Error, append(syns(), t.strays.link.conn.First.Number), "to", t.Server, "from", t.strays.Server)
 	case c.halfOpen():
 		t.found(nil, -1, "answer-strays", Error, append(syns(), c.conn.SYNACK.Number), "opener", who("client"), "to", t.Server)
+	case c.conn.SYN.Seen() && !c.established() && c.icmp() != nil:
+		e := c.icmp()
+		name, what := stopped(e)
+		t.found(nil, -1, name, Error, append(syns(), e.Number), "opener", who("client"), "to", t.Server, "by", e.By, "what", what)
 	case c.conn.SYN.Seen() && !c.established():
 		t.found(nil, -1, "no-answer", Error, syns(), "to", t.Server, "count", len(c.syns))
 	}
 	for _, o := range t.odd {
 		how := Warning
-		if o.name == "foreign" {
+		switch o.name {
+		case "foreign":
 			how = Note
+		case "tls-refused":
+			how = Error
 		}
 		var packets []int
 		for _, m := range o.at {

@@ -227,7 +227,7 @@ func (t *talk) gaveUp() bool {
 // ended: the answer may have come since.
 func (l *link) fresh() bool {
 	now := l.trace.now
-	return !now.IsZero() && !l.established() && !l.refused() && l.conn.SYN.Seen() && len(l.syns) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
+	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.syns) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
 }
 
 func (l *link) direction(end int, turned bool) capture.Direction {

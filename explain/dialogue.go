@@ -26,6 +26,7 @@ type talk struct {
 	// at is where the dialogue stands.
 	at Mark
 
+	fresh  bool // nothing has been said, and it may begin with TLS
 	hidden bool // the control connection is under TLS
 	unsure bool // TYPE may have been said where nobody could read it
 	coded  bool // MODE is another than S
@@ -163,6 +164,11 @@ func (t *talk) data(dir int, b []byte, at Mark) (more bool) {
 	if t.full = t.full || len(t.Commands) >= maxCommands; t.full {
 		return false
 	}
+	if t.fresh {
+		if t.fresh, t.hidden = false, isRecord(b[0]); t.hidden {
+			t.events.secured(t)
+		}
+	}
 	for len(b) > 0 {
 		if t.hidden {
 			b = t.opaque(dir, b)
@@ -191,6 +197,9 @@ func (t *talk) opaque(dir int, b []byte) []byte {
 		t.Secured, t.TLS = t.at, true
 	}
 	rest, clear := t.tls[dir].pass(b)
+	if why, fatal := t.tls[dir].refusal(); fatal && !t.tls[1-dir].agreed {
+		t.note("tls-refused", t.at, "who", who([...]string{"client", "server"}[dir]), "alert", why)
+	}
 	if !clear {
 		return nil
 	}
@@ -441,6 +450,10 @@ type records struct {
 	head []byte // of a record, up to 5 bytes
 	left int    // of the record
 	lost bool   // some bytes are missing: where a record begins is not known
+
+	agreed bool   // there was a record of what TLS is for
+	kind   byte   // of the record
+	alert  []byte // in clear text: level and description
 }
 
 // starts says whether b may be the beginning of TLS.
@@ -461,6 +474,9 @@ func (r *records) pass(b []byte) (rest []byte, clear bool) {
 	for len(b) > 0 {
 		if r.left > 0 {
 			n := min(r.left, len(b))
+			if r.kind == tlsAlert && len(r.alert)+r.left == 2 {
+				r.alert = append(r.alert, b[:n]...)
+			}
 			b, r.left = b[n:], r.left-n
 			continue
 		}
@@ -475,6 +491,8 @@ func (r *records) pass(b []byte) (rest []byte, clear bool) {
 		b = b[1:]
 		if len(r.head) == 5 {
 			r.left = int(r.head[3])<<8 | int(r.head[4])
+			r.kind = r.head[0]
+			r.agreed = r.agreed || r.kind == tlsData
 			r.head = r.head[:0]
 		}
 	}

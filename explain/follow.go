@@ -154,15 +154,21 @@ func (r *trace) Open(c *capture.Conn) capture.Stream {
 		l.sink = newSink(r.opts, r.store)
 	}
 	switch {
-	case c.Server.Port() == 21:
-		r.talkOn(l)
-	case c.Client.Port() == 21 && c.Guessed:
+	case isControl(c.Server.Port()), c.Guessed && isControl(c.Client.Port()):
 		r.talkOn(l)
 	default:
 		r.remember(l)
 	}
 	return l
 }
+
+// implicitPort is where control connections begin with TLS (ftps in the registry
+// of IANA).
+const implicitPort = 990
+
+// isControl says whether a port is of control connections, whatever is said
+// there.
+func isControl(port uint16) bool { return port == 21 || port == implicitPort }
 
 // claim finds the deal that a connection meets.
 func (r *trace) claim(l *link) *deal {
@@ -236,7 +242,8 @@ func (r *trace) talkOn(l *link) {
 	t := r.spare.talk()
 	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time()
 	t.follower, t.opts, t.events, t.book, t.link = r.spare.follower(), r.opts, r, &r.book, l
-	if c.Guessed && c.Client.Port() == 21 && c.Server.Port() != 21 {
+	t.fresh = c.Server.Port() == implicitPort || c.Guessed && c.Client.Port() == implicitPort
+	if c.Guessed && isControl(c.Client.Port()) && !isControl(c.Server.Port()) {
 		t.Client, t.Server, t.turned = c.Server, c.Client, true
 	}
 	t.tracker.Client, t.tracker.Server = t.Client, t.Server

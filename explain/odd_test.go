@@ -1,9 +1,12 @@
 package explain
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"towpath/capture"
 )
 
 func has(x *Session, id string) bool {
@@ -119,5 +122,86 @@ func TestStall(t *testing.T) {
 	x := told(t, Options{}, p).Sessions[0]
 	if !has(x, "stall") || !has(x, "ended-by-server") || x.Transfers[0].Verdict != Worked {
 		t.Errorf("%+v %+v", x.Transfers[0], x.Findings)
+	}
+}
+
+// On the port of implicit TLS not a word can be read, and there is a session all
+// the same.
+func TestImplicit(t *testing.T) {
+	t.Parallel()
+	p := newTape()
+	w := p.dial(clientAt, "198.51.100.2:990").open()
+	w.talk(t, "C: \x16\x03\x01\x00\x01x\nS: \x16\x03\x01\x00\x01x\nD: client 198.51.100.2:50000 unanswered")
+	w.close(0)
+	p.dial("192.0.2.7:40001", "198.51.100.2:990").open().talk(t, login)
+	s := told(t, Options{}, p)
+	if len(s.Sessions) != 2 {
+		t.Fatalf("%d sessions, want 2", len(s.Sessions))
+	}
+	if x := s.Sessions[0]; !x.TLS || len(x.Commands) != 0 || len(x.Transfers) != 1 || x.Transfers[0].Cause != "firewall" {
+		t.Errorf("%+v, want one under TLS whose data connection is dropped", x)
+	}
+	if x := s.Sessions[1]; x.TLS || x.User != "anna" || x.Verdict != Worked {
+		t.Errorf("%+v, want one in clear text", x)
+	}
+}
+
+// Who refuses the handshake says why, as long as that is in clear text.
+func TestTLSRefused(t *testing.T) {
+	t.Parallel()
+	const asked = "S: 220 ready\nC: AUTH TLS\nS: 234 go\nC: \x16\x03\x01\x00\x03x\n"
+	for dialogue, want := range map[string]string{
+		asked + "S: \x15\x03\x03\x00\x02\x02\x46":                                           "The server refuses the TLS handshake: protocol_version.",
+		asked + "S: \x16\x03\x03\x00\x03x\nC: \x15\x03\x03\x00\x02\x02\x30":                 "The client refuses the TLS handshake: unknown_ca.",
+		asked + "S: \x16\x03\x03\x00\x03x\nC: \x15\x03\x03\x00\x02\x01\x00":                 "", // close_notify is a warning
+		asked + "S: \x16\x03\x03\x00\x01x\x17\x03\x03\x00\x01x\x15\x03\x03\x00\x02\x02\x30": "", // there has been a session
+	} {
+		x := played(t, Options{}, dialogue)
+		if got := has(x, "tls-refused"); got != (want != "") || got && (x.Findings[0].Text != want || x.Verdict != Failed) {
+			t.Errorf("%q: %s, %+v, want %q", dialogue, x.Verdict, x.Findings, want)
+		}
+	}
+}
+
+// unreachable records what a router answers to the last packet.
+func (p *tape) unreachable(by string, kind, code byte) {
+	about := p.packets[len(p.packets)-1].Data
+	p.now = p.now.Add(time.Millisecond)
+	ip := append([]byte{0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0}, netip.MustParseAddr(by).AsSlice()...)
+	ip = append(append(ip, about[12:16]...), kind, code, 0, 0, 0, 0, 0, 0)
+	ip = append(ip, about[:28]...)
+	p.packets = append(p.packets, capture.Packet{Number: len(p.packets) + 1, Time: p.now, Link: capture.LinkRaw, Length: len(ip), Data: ip})
+}
+
+// A router that answers in place of the host is named, with what it says.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind, code  byte
+		cause, says string
+	}{
+		{3, 3, "firewall", "192.0.2.1 refuses by ICMP (port unreachable)"},
+		{3, 13, "firewall", "192.0.2.1 refuses by ICMP (prohibited)"},
+		{3, 1, "no-route", "192.0.2.1 answers by ICMP that it cannot be reached (host unreachable)"},
+		{11, 0, "no-route", "time exceeded"},
+		{3, 4, "firewall", "nobody answers"}, // too big, and sent again
+	} {
+		p := newTape()
+		p.dial(clientAt, serverAt).open().talk(t, login+"C: EPSV\nS: 229 ok (|||50000|)")
+		d := p.dial("192.0.2.7:41000", "198.51.100.2:50000")
+		d.flag(0, syn)
+		p.unreachable("192.0.2.1", c.kind, c.code)
+		d.seq[0]--
+		d.try(2)
+		x := told(t, Options{}, p).Sessions[0]
+		if y := x.Transfers[0]; y.Cause != c.cause || y.Verdict != Failed || !strings.Contains(x.Findings[0].Text, c.says) {
+			t.Errorf("%d.%d: %s for %s, %+v; want %s that says %q", c.kind, c.code, y.Verdict, y.Cause, x.Findings, c.cause, c.says)
+		}
+	}
+	p := newTape()
+	p.dial(clientAt, serverAt).flag(0, syn)
+	p.unreachable("192.0.2.1", 3, 10)
+	if s := told(t, Options{}, p); s.Cause() != "firewall" || s.Verdict() != Failed {
+		t.Errorf("control connection: %s for %s, want firewall", s.Verdict(), s.Cause())
 	}
 }

@@ -1,5 +1,7 @@
 package explain
 
+import "fmt"
+
 // resumption says whether the TLS of a connection goes on with an earlier
 // session, out of how each side begins: many servers want the data connection to
 // resume the session of the control connection, to know that it is the same
@@ -67,4 +69,37 @@ func hello(b []byte, kind byte) (id, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	return b[:n], b[n:], true
+}
+
+// Kinds of records that tell something though they cannot be read (RFC 8446 5.1).
+const (
+	tlsAlert = 21
+	tlsData  = 23
+)
+
+// refusal says why a handshake was broken off, if that has just been said in
+// clear text: an alert that is encrypted is longer, or looks like data.
+func (r *records) refusal() (why string, fatal bool) {
+	const fatally = 2
+	if len(r.alert) < 2 {
+		return "", false
+	}
+	level, what := r.alert[0], r.alert[1]
+	r.alert = nil
+	if level != fatally || r.agreed {
+		return "", false
+	}
+	if name, known := alerts[what]; known {
+		return name, true
+	}
+	return fmt.Sprintf("alert %d", what), true
+}
+
+// alerts are the names of those that end handshakes (RFC 8446 6.2).
+var alerts = map[byte]string{
+	10: "unexpected_message", 40: "handshake_failure", 42: "bad_certificate", 43: "unsupported_certificate", 44: "certificate_revoked",
+	45: "certificate_expired", 46: "certificate_unknown", 47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied",
+	50: "decode_error", 51: "decrypt_error", 70: "protocol_version", 71: "insufficient_security", 80: "internal_error",
+	86: "inappropriate_fallback", 109: "missing_extension", 110: "unsupported_extension", 112: "unrecognized_name",
+	116: "certificate_required", 120: "no_application_protocol",
 }

@@ -259,6 +259,42 @@ var stories = map[string]message{
 		"用戶端在 {bytes} 位元組之後放棄了傳輸（ABOR）。",
 		"クライアントが {bytes} バイトの後に転送を取りやめます（ABOR）。",
 	},
+	"found.firewall.icmp": {
+		"The {opener} connects to {to}, and {by} refuses by ICMP ({what}): a firewall there lets no new connection to that port through.",
+		"{opener}连接 {to}，{by} 以 ICMP 拒绝（{what}）：那里的防火墙不放行发往该端口的新连接。",
+		"{opener}連線到 {to}，{by} 以 ICMP 拒絕（{what}）：那裡的防火牆不放行送往該連接埠的新連線。",
+		"{opener}が {to} に接続しますが、{by} が ICMP で拒否します（{what}）。そこのファイアウォールがそのポートへの新しい接続を通しません。",
+	},
+	"advice.firewall.icmp": {
+		"Let that firewall pass the port; for data connections, give the server a small range of passive ports, or switch the FTP helper on.",
+		"在该防火墙上放行该端口；数据连接则给服务器设定一个小的被动端口范围，或启用 FTP 助手。",
+		"在該防火牆上放行該連接埠；資料連線則給伺服器設定一個小的被動連接埠範圍，或啟用 FTP 助手。",
+		"そのファイアウォールでポートを通してください。データコネクションなら、サーバーに狭いパッシブポート範囲を設定するか、FTP ヘルパーを有効にしてください。",
+	},
+	"found.no-route": {
+		"The {opener} connects to {to}, and {by} answers by ICMP that it cannot be reached ({what}).",
+		"{opener}连接 {to}，{by} 以 ICMP 回应无法到达（{what}）。",
+		"{opener}連線到 {to}，{by} 以 ICMP 回應無法到達（{what}）。",
+		"{opener}が {to} に接続しますが、{by} が ICMP で到達できないと答えます（{what}）。",
+	},
+	"advice.no-route": {
+		"See whether the machine with that address runs, and which way the routers take to it.",
+		"检查该地址的主机是否在运行，以及路由器经由哪条路径到达它。",
+		"檢查該位址的主機是否在運作，以及路由器經由哪條路徑到達它。",
+		"そのアドレスの機器が動いているか、ルーターがどの経路をとるかを調べてください。",
+	},
+	"found.tls-refused": {
+		"The {who} refuses the TLS handshake: {alert}.",
+		"{who}拒绝 TLS 握手：{alert}。",
+		"{who}拒絕 TLS 交握：{alert}。",
+		"{who}が TLS ハンドシェイクを拒否します：{alert}。",
+	},
+	"advice.tls-refused": {
+		"Compare the versions of TLS that both sides take; if the client refuses, see whether it trusts the certificate and the name in it.",
+		"比较双方接受的 TLS 版本；若是客户端拒绝，检查它是否信任该证书以及证书中的名称。",
+		"比較雙方接受的 TLS 版本；若是用戶端拒絕，檢查它是否信任該憑證以及憑證中的名稱。",
+		"双方が受け入れる TLS のバージョンを比べてください。クライアントが拒否する場合は、証明書とその中の名前を信頼しているかを調べてください。",
+	},
 	"found.stranger": {
 		"The data connection comes from {peer}, and {want} was expected: whoever takes it would take a stranger's.",
 		"数据连接来自 {peer}，而预期来自 {want}：接受它就等于接受陌生主机的连接。",
