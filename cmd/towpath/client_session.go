@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -388,6 +389,9 @@ func hinted(err error, u ftpurl.URL) error {
 		}
 	case exitcode.Certificate:
 		text = "--cacert FILE believes another authority, -k any certificate"
+		if _, ok := errors.AsType[x509.HostnameError](err); ok {
+			text = "reach the server by a name that its certificate has; -k believes any certificate"
+		}
 		if _, ok := errors.AsType[*proxy.Error](err); ok {
 			text = "--proxy-cacert FILE believes another authority"
 		}
@@ -404,10 +408,16 @@ func hinted(err error, u ftpurl.URL) error {
 	return &hint{err, text}
 }
 
-// advised adds to an error of a data connection what to try.
+// advised adds to an error of a data connection, or about a pattern, what to try.
 func advised(err error) error {
+	if _, told := errors.AsType[*hint](err); told {
+		return err
+	}
+	if e, ok := errors.AsType[*ftp.Error](err); ok && e.Reply.Code == 550 && strings.ContainsAny(e.Command.Arg, "*?") {
+		return &hint{err, "patterns are for the shell: towpath shell -c 'get *.txt' ftp://HOST/, say"}
+	}
 	d, ok := errors.AsType[*ftpclient.DataError](err)
-	if _, told := errors.AsType[*hint](err); told || !ok || errors.Is(err, ftpclient.ErrPoisoned) || errors.Is(err, context.Canceled) {
+	if !ok || errors.Is(err, ftpclient.ErrPoisoned) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	if errors.Is(err, ftpclient.ErrAddress) {

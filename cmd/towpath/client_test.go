@@ -1,12 +1,15 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"towpath/ftpclient"
+	"towpath/internal/ftpurl"
 )
 
 func TestParseFTPPort(t *testing.T) {
@@ -99,5 +102,15 @@ S 425 Nobody there.
 `
 	if got := b.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// A certificate of another name is no matter of authorities.
+func TestHintOfAnotherName(t *testing.T) {
+	t.Parallel()
+	err := &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"ftp.example.org"}}, Host: "localhost"}}
+	got := hinted(err, ftpurl.URL{}).Error()
+	if !strings.Contains(got, "valid for ftp.example.org, not localhost; reach the server by a name that its certificate has") {
+		t.Error(got)
 	}
 }
