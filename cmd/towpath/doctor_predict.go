@@ -65,6 +65,7 @@ changes that repair it; each was tried on the changed network.`,
 	f.BoolVar(&p.toml, "toml", false, "write the network itself, as TOML")
 	f.StringVar(&p.svg, "svg", "", "draw the network with the connections on it into `FILE`")
 	f.StringVar(&p.html, "html", "", "write drawing and words into `FILE`")
+	cmd.ValidArgsFunction = networks
 	return cmd
 }
 

@@ -78,6 +78,7 @@ is told which by --external and --inside. Nothing is changed on this machine.`,
 	f.StringArrayVar(&facts.inside, "inside", nil, "the server's own `ADDRESS`, else that of --listen, else none; may be repeated. --server is the same")
 	f.StringArrayVar(&facts.clients, "clients", nil, "let only clients of this network in, as `CIDR`; may be repeated")
 	f.BoolVar(&list, "list", false, "list the firewalls that can be written for")
+	complete(cmd, "for", formats())
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
 		case "format":

@@ -113,6 +113,7 @@ Exit codes: 0 all as predicted, 1 not all, 2 it could not be run.`,
 		},
 	}
 	v.bind(cmd.Flags())
+	cmd.ValidArgsFunction = networks
 	cmd.Flags().StringVar(&v.lab.Captures, "captures", "", "keep what passed each machine in `DIRECTORY`, as pcapng")
 	cmd.Flags().BoolVar(&v.json, "json", false, "write JSON")
 	return cmd

@@ -95,6 +95,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(), cpCommand(),
 		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), shellCommand(), bookmarkCommand(), versionCommand())
+	completeChoices(root)
 	return root
 }
 
