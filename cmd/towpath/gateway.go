@@ -73,6 +73,8 @@ type gatewayFlags struct {
 	idle       units.Duration
 	blindIdle  units.Duration
 	sandbox    bool
+	user       string
+	group      string
 	max        int
 	maxClient  int
 	maxUser    int
@@ -191,6 +193,8 @@ func (v *gatewayFlags) bind(f *pflag.FlagSet) {
 	f.Var(span(&v.blindIdle), "blind-timeout", "and one under TLS that passes through in which nothing is said; it may be moving data that nobody here sees")
 	v.drain = units.Duration(time.Minute)
 	f.Var(span(&v.drain), "drain-timeout", "how much `TIME` sessions have after SIGTERM")
+	f.StringVar(&v.user, "user-id", "", "become this `USER`, by name or number, once ports are bound and rules are made; of all rights the one to change rules is kept if data goes through the kernel or connections are redirected")
+	f.StringVar(&v.group, "group-id", "", "and this `GROUP` (default the user's own)")
 	f.BoolVar(&v.sandbox, "sandbox", true, "hide all files from the process that it does not need (Linux 5.19)")
 }
 

@@ -138,6 +138,11 @@ func (v *gatewayFlags) purpose() string {
 
 // open builds all, binds the ports, and gives up what is not needed then.
 func (g *gatewayService) open(ctx context.Context, v *gatewayFlags) error {
+	if v.user != "" || v.group != "" {
+		if _, err := sandbox.Lookup(v.user, v.group); err != nil {
+			return exit(exitConfig, fmt.Errorf("--user-id, --group-id: %w", err))
+		}
+	}
 	if err := g.openLogs(v); err != nil {
 		return exit(exitUnavailable, err)
 	}
@@ -161,18 +166,58 @@ func (g *gatewayService) open(ctx context.Context, v *gatewayFlags) error {
 	if err := g.openControl(v); err != nil {
 		return exit(exitUnavailable, err)
 	}
+	if err := g.confine(v); err != nil {
+		return exit(exitUnavailable, err)
+	}
+	return nil
+}
+
+// confine gives up what is not needed once ports are bound and rules are made.
+// Each pinhole changes what stands in the kernel, and the end takes it away.
+func (g *gatewayService) confine(v *gatewayFlags) error {
+	plan := sandbox.Plan{User: v.user, Group: v.group, Rules: len(g.plane.closers) > 0}
 	if v.sandbox {
-		plan := v.confined()
+		files := v.confined()
+		plan.Read, plan.Write = files.Read, files.Write
 		if g.control != nil {
 			plan.Write = append(plan.Write, filepath.Dir(g.controlPath)) // to take it away at the end
 		}
-		report, err := sandbox.Enter(plan)
-		if err != nil {
-			return exit(exitUnavailable, err)
-		}
-		g.log.Info("privileges", "report", report)
 	}
+	if plan.User == "" && plan.Group == "" && !v.sandbox {
+		return nil
+	}
+	if err := g.handOver(v); err != nil {
+		return err
+	}
+	report, err := sandbox.Enter(plan)
+	if err != nil {
+		return err
+	}
+	g.log.Info("privileges", "report", report)
 	return nil
+}
+
+// handOver gives what is written while the gateway runs to the user that it is
+// about to become, and the socket on which it is asked.
+func (g *gatewayService) handOver(v *gatewayFlags) error {
+	if v.user == "" || os.Geteuid() != 0 {
+		return nil
+	}
+	id, err := sandbox.Lookup(v.user, v.group)
+	if err != nil {
+		return err
+	}
+	files := []string{v.log.file, v.record, v.transcript, g.controlPath}
+	if v.control == "" && g.controlPath != "" {
+		files = append(files, filepath.Dir(g.controlPath)) // made for it
+	}
+	var errs []error
+	for _, f := range files {
+		if f != "" {
+			errs = append(errs, os.Lchown(f, id.UID, id.GID))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // openLogs opens what is written while it runs.
@@ -434,7 +479,7 @@ func (v *gatewayFlags) onlyAtStart(next *gatewayFlags) []string {
 	var changed []string
 	for _, key := range []string{
 		"listen", "implicit", "socks", "transparent", "install-rules", "redirect", "dialled", "from", "except", "data", "table",
-		"control", "log-json", "log-level", "log-file", "record", "sandbox", "proxy-protocol-in",
+		"control", "log-json", "log-level", "log-file", "record", "sandbox", "user-id", "group-id", "proxy-protocol-in",
 	} {
 		if flagText(v, key) != flagText(next, key) {
 			changed = append(changed, key)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -12,16 +13,26 @@ import (
 )
 
 // become changes the user of all threads for good, and keeps of all
-// capabilities CAP_NET_BIND_SERVICE at most.
+// capabilities those two at most that are asked for.
 //
 // Users and capabilities belong to threads in Linux. Package syscall changes
 // the user on all of them; psx does the same for other calls, with and without
 // cgo. No ambient capabilities are needed: nothing is executed from here.
-func become(id Identity, lowPorts bool) error {
+func become(id Identity, lowPorts, rules bool) error {
 	if id.UID == 0 {
 		return change(id) // who asks for root by name wants what root can do
 	}
+	var keep uint32
+	var rights, names []string
 	if lowPorts {
+		keep |= 1 << unix.CAP_NET_BIND_SERVICE
+		rights, names = append(rights, "to bind low ports"), append(names, "CAP_NET_BIND_SERVICE")
+	}
+	if rules {
+		keep |= 1 << unix.CAP_NET_ADMIN
+		rights, names = append(rights, "to change rules"), append(names, "CAP_NET_ADMIN")
+	}
+	if keep != 0 {
 		// Leaving user 0 empties the permitted set unless this flag is set.
 		if err := prctl(unix.PR_SET_KEEPCAPS, 1); err != nil {
 			return fmt.Errorf("keep capabilities: %w", err)
@@ -30,19 +41,15 @@ func become(id Identity, lowPorts bool) error {
 	if err := change(id); err != nil {
 		return err
 	}
-	var keep uint32
-	if lowPorts {
-		keep = 1 << unix.CAP_NET_BIND_SERVICE
-	}
-	// Also without LowPorts: a service manager may have given us capabilities
+	// Also if none is kept: a service manager may have given us capabilities
 	// that a change of user does not take away.
 	if err := capset(keep); err != nil {
-		if lowPorts && errors.Is(err, unix.EPERM) {
-			return fmt.Errorf("keep the right to bind low ports, which this process does not have (CAP_NET_BIND_SERVICE): %w", err)
+		if keep != 0 && errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("keep the right %s, which this process does not have (%s): %w", strings.Join(rights, " and "), strings.Join(names, ", "), err)
 		}
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	if lowPorts {
+	if keep != 0 {
 		if err := prctl(unix.PR_SET_KEEPCAPS, 0); err != nil {
 			return fmt.Errorf("keep no more capabilities: %w", err)
 		}

@@ -4,7 +4,7 @@ package sandbox
 
 import "errors"
 
-func become(Identity, bool) error {
+func become(_ Identity, _, _ bool) error {
 	return errors.New("a process cannot change its user on this system (leave user and group away)")
 }
 

@@ -10,9 +10,12 @@ import (
 )
 
 // become changes the user, which on these systems belongs to the process.
-func become(id Identity, lowPorts bool) error {
+func become(id Identity, lowPorts, rules bool) error {
 	if lowPorts {
 		return errors.New("ports below 1024 cannot be kept on this system (use another port than 20 for active mode)")
+	}
+	if rules {
+		return errors.New("the right to change rules cannot be kept on this system")
 	}
 	if os.Getuid() == id.UID && os.Geteuid() == id.UID && os.Getgid() == id.GID && os.Getegid() == id.GID {
 		return nil

@@ -22,6 +22,10 @@ type Plan struct {
 	// Active mode from port 20 needs it: each data connection is bound to that
 	// port anew. Linux only.
 	LowPorts bool
+	// Rules keeps the right to change the rules and routes of the network
+	// namespace under another user (CAP_NET_ADMIN): each pinhole is such a
+	// change. Linux only.
+	Rules bool
 	// Files is how many descriptors are wanted; 0 means what the limits allow.
 	Files uint64
 	// Write are directories whose files may be read, written, renamed and
@@ -39,8 +43,8 @@ type Plan struct {
 type Report struct {
 	// User is who the process now is, "joe(1000):staff(50)", or empty when it
 	// stays who it was.
-	User     string
-	LowPorts bool
+	User            string
+	LowPorts, Rules bool
 	// NoNewPrivileges: no program that is started from here gains any.
 	NoNewPrivileges bool
 	// Files is how many descriptors can be open, 0 where there is no limit.
@@ -60,6 +64,7 @@ func (r Report) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("user", user),
 		slog.Bool("low_ports", r.LowPorts),
+		slog.Bool("rules", r.Rules),
 		slog.Bool("no_new_privileges", r.NoNewPrivileges),
 		slog.Uint64("files", r.Files),
 		slog.Bool("confined", r.Confined),
@@ -83,10 +88,10 @@ func Enter(p Plan) (Report, error) {
 		if err != nil {
 			return r, err
 		}
-		if err := become(id, p.LowPorts); err != nil {
+		if err := become(id, p.LowPorts, p.Rules); err != nil {
 			return r, fmt.Errorf("become user %v: %w", id, err)
 		}
-		r.User, r.LowPorts = id.String(), p.LowPorts
+		r.User, r.LowPorts, r.Rules = id.String(), p.LowPorts, p.Rules
 	}
 	if r.NoNewPrivileges, err = forbidPrivileges(); err != nil {
 		return r, err

@@ -27,8 +27,9 @@ const (
 )
 
 var roles = map[string]func(dir string) error{
-	"become":           func(dir string) error { return becomeNobody(dir, false) },
-	"become low ports": func(dir string) error { return becomeNobody(dir, true) },
+	"become":           func(dir string) error { return becomeNobody(dir, Plan{}) },
+	"become low ports": func(dir string) error { return becomeNobody(dir, Plan{LowPorts: true}) },
+	"become rules":     func(dir string) error { return becomeNobody(dir, Plan{Rules: true}) },
 	"again":            becomeTwice,
 	"not allowed":      becomeRoot,
 	"files":            files,
@@ -133,9 +134,10 @@ func threads(field string) (string, error) {
 	panic("unreachable")
 }
 
-func becomeNobody(dir string, lowPorts bool) error {
+func becomeNobody(dir string, p Plan) error {
 	crowd()
-	r, err := Enter(Plan{User: "nobody", LowPorts: lowPorts})
+	p.User = "nobody"
+	r, err := Enter(p)
 	if err != nil {
 		return err
 	}
@@ -209,6 +211,17 @@ NoNewPrivs 1
 read a file of root: denied
 become root again: denied
 bind a low port: map[done:true]
+`},
+		{"become rules", `user true false true false not asked for
+Uid nobody nobody nobody nobody
+CapEff 0000000000001000
+CapPrm 0000000000001000
+CapInh 0000000000000000
+CapAmb 0000000000000000
+NoNewPrivs 1
+read a file of root: denied
+become root again: denied
+bind a low port: map[denied:true]
 `},
 	} {
 		t.Run(tt.role, func(t *testing.T) {
@@ -434,7 +447,7 @@ func TestReportInTheLog(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Info("sandbox", "sandbox", Report{Files: 1024, Confinement: "not asked for"})
-	const want = `sandbox.user=unchanged sandbox.low_ports=false sandbox.no_new_privileges=false sandbox.files=1024 sandbox.confined=false sandbox.confinement="not asked for"`
+	const want = `sandbox.user=unchanged sandbox.low_ports=false sandbox.rules=false sandbox.no_new_privileges=false sandbox.files=1024 sandbox.confined=false sandbox.confinement="not asked for"`
 	if !strings.Contains(b.String(), want) {
 		t.Errorf("%s, want %s", &b, want)
 	}
