@@ -249,7 +249,7 @@ func (s *session) comb(ctx context.Context, arg string) (ftp.Reply, error) {
 		if err := s.demand(names[i], needs); err != nil {
 			return ftp.Reply{}, err
 		}
-		if i > 0 && names[i] == names[0] {
+		if i > 0 && s.alike(ctx, names[0], names[i]) {
 			return ftp.Reply{}, refuse(501, "A file cannot be joined to itself.", nil)
 		}
 	}
@@ -270,6 +270,27 @@ func (s *session) comb(ctx context.Context, arg string) (ftp.Reply, error) {
 		}
 	}
 	return ftp.NewReply(250, strconv.Itoa(len(names)-1)+" files joined."), nil
+}
+
+// alike tells whether two names are one file, be it by way of a link or of a disk
+// that does not tell "A" from "a": what is joined to itself would be removed.
+func (s *session) alike(ctx context.Context, a, b string) bool {
+	if a == b {
+		return true
+	}
+	var found [2]storage.Unix
+	for i, name := range []string{a, b} {
+		fi, err := s.user().Root.Stat(ctx, name)
+		if err != nil {
+			return false
+		}
+		u, ok := fi.Sys().(*storage.Unix)
+		if !ok || u == nil {
+			return false
+		}
+		found[i] = *u
+	}
+	return found[0].Inode == found[1].Inode && found[0].Device == found[1].Device
 }
 
 // copyInto writes the content of the files from to the file to, on the server.

@@ -640,6 +640,27 @@ func TestJoin(t *testing.T) {
 		S: 213 3`)
 }
 
+// TestJoinToItself: under another name a file is still the same, and not removed.
+func TestJoinToItself(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "d", "f"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("d", filepath.Join(dir, "l")); err != nil {
+		t.Skip(err)
+	}
+	s := ftptest.Serve(t, nil, opened(t, dir))
+	c := s.Login()
+	c.Do("COMB d/f l/f", 501)
+	if got := c.Get("RETR d/f"); got != "content" {
+		t.Errorf("d/f holds %q", got)
+	}
+}
+
 // TestJoinAndCutUpload: what COMB and SITE CPTO make has nothing to do with what
 // is kept of a cut upload of that name.
 func TestJoinAndCutUpload(t *testing.T) {
