@@ -13,6 +13,10 @@ import (
 // of addresses costs a few MiB, not the memory of the machine.
 const maxRemembered = 16384
 
+// streakFor is how long failures are remembered for the growth of delays where
+// nothing else says it.
+const streakFor = 10 * time.Minute
+
 // admission decides who may open a session, and what a failed login costs. It
 // counts by client address; of IPv6 by /64, since that is what one client has.
 // It never waits and is safe for concurrent use.
@@ -33,7 +37,7 @@ type admission struct {
 // failures are the failed logins of one address.
 type failures struct {
 	addr   netip.Addr
-	times  []time.Time // within banFor, oldest first, bounded
+	times  []time.Time // within banFor (or streakFor), oldest first, bounded
 	streak int         // since the last success
 	ready  time.Time   // when the delays imposed so far are over
 	banned time.Time   // until when
@@ -63,10 +67,11 @@ func newAdmission(o *Options) *admission {
 	return a
 }
 
-// client is the address that peer is counted by.
+// client is the address that peer is counted by. All hosts of a link share the
+// one /64 of link-local addresses.
 func client(peer netip.Addr) netip.Addr {
 	peer = peer.Unmap().WithZone("")
-	if peer.Is4() {
+	if peer.Is4() || peer.IsLinkLocalUnicast() {
 		return peer
 	}
 	p, err := peer.Prefix(64)
@@ -127,7 +132,11 @@ func (a *admission) failed(peer netip.Addr) (delay time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.remember(addr)
-	f.forget(now.Add(-max(a.banFor, 0)))
+	span := a.banFor
+	if span <= 0 {
+		span = streakFor // nobody is banned, and the delays grow all the same
+	}
+	f.forget(now.Add(-span))
 	if len(f.times) == 0 {
 		f.streak = 0
 	}

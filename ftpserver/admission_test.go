@@ -207,3 +207,40 @@ func BenchmarkAdmission(b *testing.B) {
 		leave()
 	}
 }
+
+// Where bans are switched off, guessing still becomes slower with each failure.
+func TestDelaysGrowWithoutBans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(&Options{MaxSessions: 1, FailureDelay: time.Second, MaxFailureDelay: 5 * time.Second, BanAfter: -1, BanFor: -1})
+		peer := netip.MustParseAddr("192.0.2.1")
+		for i, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second} {
+			got := a.failed(peer)
+			if got != want {
+				t.Errorf("failure %d costs %v, want %v", i+1, got, want)
+			}
+			time.Sleep(got)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := a.failed(peer); got != time.Second || a.banned(peer) {
+			t.Errorf("after a while a failure costs %v; banned: %t", got, a.banned(peer))
+		}
+	})
+}
+
+// The neighbours on a link are not one client, though they share a /64.
+func TestAdmissionLinkLocal(t *testing.T) {
+	a := newAdmission(&Options{MaxSessions: 5, MaxPerAddress: 1, BanAfter: 1, BanFor: time.Hour})
+	one, other := netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("fe80::2%eth0")
+	for _, peer := range []netip.Addr{one, other} {
+		if _, refusal := a.enter(peer); refusal != "" {
+			t.Errorf("%v: %s", peer, refusal)
+		}
+		if _, refusal := a.enter(peer); refusal == "" {
+			t.Errorf("%v has two sessions", peer)
+		}
+	}
+	a.failed(one)
+	if !a.banned(one) || a.banned(other) {
+		t.Errorf("banned: %t and %t, want the first alone", a.banned(one), a.banned(other))
+	}
+}
