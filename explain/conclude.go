@@ -594,6 +594,14 @@ func (t *talk) size(d *deal) (size int64, packet int) {
 	if x.Verb != "RETR" || x.Offset != 0 || d.coded || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
 		return 0, 0
 	}
+	for _, c := range slices.Backward(t.Commands[:x.CommandAt]) {
+		if c.Verb == "RANG" && c.Code/100 == 3 { // a part of it is wanted
+			return 0, 0
+		}
+		if !sameFile(c.Verb) {
+			break
+		}
+	}
 	if b := t.Commands[x.CommandAt].Begun; b != nil {
 		if m := opening.FindStringSubmatch(b.Text); m != nil {
 			n, _ := strconv.ParseInt(m[1], 10, 64)

@@ -174,6 +174,10 @@ func (t *talk) data(dir int, b []byte, at Mark) (more bool) {
 			b = t.opaque(dir, b)
 			continue
 		}
+		if r := &t.tls[dir]; t.Cleared.Packet != 0 && (r.within() || r.starts(b)) { // one end's farewell to TLS may come behind what the other says in clear text
+			b, _ = r.pass(b)
+			continue
+		}
 		if line, ok := t.lines[dir].whole(b); ok && t.phrase(dir, line) {
 			break
 		}
@@ -284,7 +288,7 @@ func (o *Options) shown(c ftp.Command) string {
 
 func (t *talk) command(c ftp.Command, shown string) {
 	said := Command{Packet: t.at.Packet, Time: t.at.Time, Verb: c.Verb, Arg: shown}
-	if c.Verb != "" && !t.opts.ShowSecrets && strings.EqualFold(c.Verb, t.secret) { // typed where a command was wanted
+	if c.Verb != "" && !t.opts.ShowSecrets && (strings.EqualFold(c.Verb, t.secret) || len(c.Verb) > 4 && c.Verb[:4] == "PASS") { // typed where a command was wanted, or without the blank
 		said.Verb, said.Arg = masked, ""
 	}
 	switch c.Verb {
@@ -347,6 +351,9 @@ func (t *talk) reply(r ftp.Reply, text string) {
 		text = strings.ReplaceAll(text, t.hide, masked)
 	}
 	i := t.index(x.Number)
+	if i >= 0 && t.Commands[i].Verb == masked { // "500 SECRET not understood."
+		text = masked
+	}
 	switch {
 	case i < 0:
 		i = len(t.Commands)
@@ -458,6 +465,9 @@ type records struct {
 
 // starts says whether b may be the beginning of TLS.
 func (r *records) starts(b []byte) bool { return len(b) > 2 && isRecord(b[0]) && b[1] == 3 }
+
+// within says whether a record has begun and not ended.
+func (r *records) within() bool { return r.left > 0 || len(r.head) > 0 }
 
 // isRecord: change_cipher_spec 20 to heartbeat 24 (RFC 8446 B.1, RFC 6520 3).
 func isRecord(c byte) bool { return 20 <= c && c <= 24 }

@@ -42,6 +42,22 @@ func TestNoFailure(t *testing.T) {
 			S: 150 Opening BINARY mode data connection for a.bin (10000 bytes).
 			D: client 198.51.100.2:50000 server 1000
 			S: 226 done`, "short"},
+		"a part of a file": {login + `
+			C: RANG 0 999
+			S: 350 ok` + passive + `
+			C: RETR a.bin
+			S: 150 Opening BINARY mode data connection for a.bin (10000 bytes).
+			D: client 198.51.100.2:50000 server 1000
+			S: 226 done`, "short"},
+		"the server takes leave of TLS behind the client's first words in clear text": {`
+			S: 220 ready
+			C: AUTH TLS
+			S: 234 go` + "\nC: \x16\x03\x01\x00\x03x\nS: \x17\x03\x03\x00\x03x" +
+			"\nC: \x15\x03\x03\x00\x02\x01\x00PASV\nS: \x15\x03\x03\x00\x04\x01\x00" + `
+			S: 227 Entering Passive Mode (198,51,100,2,195,80).
+			C: RETR a.bin
+			D: client 198.51.100.2:50000 server 1000
+			S: 226 done`, "bad-reply"},
 		"a client behind a NAT, and the server behind it too": {`
 			S: 220 ready
 			C: USER ftp
