@@ -57,6 +57,8 @@ const (
 	// pause is the same in time: what was acknowledged before a silence this
 	// long does not come any more.
 	pause = int64(100 * time.Millisecond)
+	// copyGap is the least time between a SYN and the next.
+	copyGap = int64(50 * time.Millisecond)
 )
 
 // offset is where seq is in the stream: the place nearest to the highest heard
@@ -81,6 +83,21 @@ func (h *half) begin(base uint32, side *Side) {
 	h.known, h.base, side.ISN = true, base, base-1
 }
 
+// learn takes the first numbers out of the first segment.
+func (c *conn) learn(d Direction, s *Segment) {
+	if s.Flags&RST != 0 {
+		return // whose number may be any
+	}
+	first := s.Seq
+	if s.Flags&SYN != 0 {
+		first++
+	}
+	c.half[d].begin(first, &c.sides[d])
+	if s.Flags&ACK != 0 {
+		c.half[d^1].begin(s.Ack, &c.sides[d^1])
+	}
+}
+
 // take puts a segment where it belongs.
 func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	h, o := &c.half[d], &c.half[d^1]
@@ -88,9 +105,6 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	now := p.Time.UnixNano()
 	side.Packets++
 	c.Last = Mark{p.Number, now}
-	if c.watcher != nil {
-		c.watcher.Segment(d, s, p)
-	}
 
 	// A copy says nothing new. Where packets have no number, as in IPv6, what
 	// comes again at once is one, but for acknowledgements, which a receiver
@@ -233,6 +247,14 @@ func (t *Tracker) handshake(c *conn, d Direction, s *Segment) bool {
 	}
 	if c.SYNs++; !c.SYN.Seen() {
 		c.SYN = c.Last
+		return true
+	}
+	before := c.SYN
+	if n := len(c.Again); n > 0 {
+		before = c.Again[n-1]
+	}
+	if d == FromClient && len(c.Again) < 15 && c.Last.nanos-before.nanos > copyGap {
+		c.Again = append(c.Again, c.Last)
 	}
 	return true
 }
@@ -347,7 +369,7 @@ func (t *Tracker) wait(c *conn, d Direction, from, to, after int64, b []byte, p 
 	h.bytes += len(b) + pieceCost
 	t.waiting += len(b) + pieceCost
 	if !c.waits {
-		if len(t.waiters) > 2*len(t.conns)+late {
+		if len(t.waiters) > 2*t.conns.used+late {
 			t.waiters = slices.DeleteFunc(t.waiters, func(c turn) bool {
 				if c.gone() || c.closed {
 					return true

@@ -11,8 +11,9 @@ import (
 // Handler is told of connections. All calls come from where the [Tracker] is
 // fed, one after the other.
 type Handler interface {
-	// Open is called with the first packet of a connection. A nil Stream
-	// means that it is followed without telling anybody.
+	// Open is called with the first packet of a connection, of which c knows
+	// the ends and first numbers. A nil Stream means that it is followed
+	// without telling anybody.
 	Open(c *Conn) Stream
 }
 
@@ -34,12 +35,6 @@ type Stream interface {
 	// Close is called once, when the connection or the capture ends. c does
 	// not change afterwards.
 	Close(c *Conn)
-}
-
-// Watcher is a Stream that wants to see each segment as well, as it was
-// captured: copies, those out of order, and those without data.
-type Watcher interface {
-	Segment(d Direction, s *Segment, p *Packet)
 }
 
 // Direction says which side sent something.
@@ -72,9 +67,12 @@ type Conn struct {
 
 	First, Last Mark
 	// The three packets of the handshake, as far as they were seen. SYNs
-	// counts how often the client asked; copies by the capture aside.
+	// counts how often the client asked; copies by the capture aside. Again
+	// are those behind the first, fifteen at most: one that comes within 50 ms
+	// of another is taken for a copy of it.
 	SYN, SYNACK, Ack Mark
 	SYNs             int
+	Again            []Mark
 	// Errors are answers of routers and hosts, at most four.
 	Errors []ICMP
 	// Ended says how, once Close is called.
@@ -169,15 +167,14 @@ type Tracker struct {
 	handler   Handler
 	options   Options
 	decoder   decoder
-	conns     map[key]*conn
-	wanted    key         // of the segment at hand
-	recent    [1024]*conn // of conns, by part of their keys: most packets are of a few
-	queue     []turn      // by age, for giving up
-	ended     []*conn     // closed, and kept to swallow late packets
-	ending    []turn      // both sides are done, but bytes are missing that may still come
-	spare     []*conn     // that were forgotten
-	states    []*state    // of those that are closed
-	released  []*Conn     // that were given back
+	conns     table
+	wanted    key      // of the segment at hand
+	queue     []turn   // by age, for giving up
+	ended     []*conn  // closed, and kept to swallow late packets
+	ending    []turn   // both sides are done, but bytes are missing that may still come
+	spare     []*conn  // that were forgotten
+	states    []*state // of those that are closed
+	released  []*Conn  // that were given back
 	ids       int
 	waiting   int    // bytes, of all
 	waiters   []turn // where some may wait, the first first
@@ -197,9 +194,6 @@ type Stats struct {
 	Impatient   int64 // holes given up because too much waited behind them
 }
 
-// key names both directions of a connection. It is plain memory, to be hashed fast.
-type key struct{ aHi, aLo, bHi, bLo, ports uint64 }
-
 // turn is a place in a line. The connection may be gone when it comes, and
 // another have taken its memory.
 type turn struct {
@@ -209,14 +203,6 @@ type turn struct {
 
 // gone says that the connection is another one now.
 func (t turn) gone() bool { return t.id != t.conn.id }
-
-// slot is where in [Tracker.recent] a connection is.
-func (k *key) slot() uint64 { return (k.ports ^ k.aLo*31 ^ k.bLo) * 0x9e3779b97f4a7c15 >> 54 }
-
-// is says whether k and o are the same; field by field that needs no call.
-func (k *key) is(o *key) bool {
-	return k.ports == o.ports && k.aLo == o.aLo && k.bLo == o.bLo && k.aHi == o.aHi && k.bHi == o.bHi
-}
 
 // conn is a connection that is being followed.
 type conn struct {
@@ -243,7 +229,6 @@ type state struct {
 	pending bool // something waits, or was acknowledged and is not there
 	count   uint32
 	stream  Stream
-	watcher Watcher
 	last    int64 // time of the last packet
 	half    [2]half
 }
@@ -262,7 +247,7 @@ func NewTracker(h Handler, o Options) *Tracker {
 	}
 	return &Tracker{
 		handler: h, options: o,
-		conns: map[key]*conn{}, strangers: map[Link]int64{},
+		conns: newTable(), strangers: map[Link]int64{},
 		decoder: decoder{fragments: &fragments{}},
 	}
 }
@@ -296,13 +281,7 @@ func (t *Tracker) find(s *Segment) (c *conn, flipped bool) {
 	}
 	k := &t.wanted
 	k.aHi, k.aLo, k.bHi, k.bLo, k.ports = a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16|uint64(b.port)
-	r := &t.recent[k.slot()]
-	if c = *r; c == nil || !c.key.is(k) {
-		if c = t.conns[*k]; c != nil {
-			*r = c
-		}
-	}
-	return c, flipped
+	return t.conns.find(k), flipped
 }
 
 func (t *Tracker) segment(s *Segment, p *Packet) {
@@ -322,21 +301,23 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 	if c.closed {
 		return
 	}
-	d := FromClient
+	t.take(c, c.direction(flipped), s, p)
+}
+
+// direction says whose a segment is that goes from the greater end to the
+// lesser, or not.
+func (c *conn) direction(flipped bool) Direction {
 	if flipped != c.flip {
-		d = FromServer
+		return FromServer
 	}
-	t.take(c, d, s, p)
+	return FromClient
 }
 
 // anew says that a SYN begins another connection: it has another number than
 // the SYN before, and is no copy of one that was not seen. One that is answered
 // does so too if it is the same that was refused before: Windows asks again.
 func (c *conn) anew(s *Segment, flipped bool) bool {
-	d := FromClient
-	if flipped != c.flip {
-		d = FromServer
-	}
+	d := c.direction(flipped)
 	switch s.Flags & (SYN | ACK | RST) {
 	case SYN:
 	case SYN | ACK:
@@ -352,7 +333,7 @@ func (c *conn) anew(s *Segment, flipped bool) bool {
 }
 
 func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
-	if len(t.conns) >= t.options.Connections {
+	if t.conns.used >= t.options.Connections {
 		t.giveUp(p)
 	}
 	t.ids++
@@ -373,16 +354,15 @@ func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
 		}
 	}
 	c.Client, c.Server = client.addrPort(), server.addrPort()
-	t.conns[c.key], c.mapped = c, true
-	t.recent[c.key.slot()] = c
-	if len(t.queue) > 2*len(t.conns)+late {
+	c.learn(c.direction(flipped), s)
+	t.conns.add(c)
+	c.mapped = true
+	if len(t.queue) > 2*t.conns.used+late {
 		t.queue = slices.DeleteFunc(t.queue, func(c turn) bool { return c.gone() || !c.mapped })
 	}
 	t.queue = append(t.queue, turn{c, c.id})
 	if c.stream = t.handler.Open(c.Conn); c.stream == nil {
 		c.half[0].unwanted, c.half[1].unwanted = true, true
-	} else {
-		c.watcher, _ = c.stream.(Watcher)
 	}
 	return c
 }
@@ -444,11 +424,8 @@ func (t *Tracker) giveUp(p *Packet) {
 // remove forgets c.
 func (t *Tracker) remove(c *conn) {
 	if c.mapped {
-		delete(t.conns, c.key)
+		t.conns.remove(c)
 		c.mapped = false
-	}
-	if r := &t.recent[c.key.slot()]; *r == c {
-		*r = nil
 	}
 }
 
@@ -506,14 +483,12 @@ func (t *Tracker) endWaiting(p *Packet) {
 // Close ends all connections that are still open, in order of their beginning.
 // The tracker can be fed no more.
 func (t *Tracker) Close() {
-	open := slices.SortedFunc(maps.Values(t.conns), func(a, b *conn) int { return a.id - b.id })
-	for _, c := range open {
+	for _, c := range t.conns.oldestFirst() {
 		if !c.closed {
 			t.close(c, Unfinished, nil)
 		}
 	}
-	clear(t.conns)
-	clear(t.recent[:])
+	t.conns = newTable()
 	t.queue, t.ended, t.ending, t.waiters, t.spare, t.states, t.released = nil, nil, nil, nil, nil, nil, nil
 }
 

@@ -141,6 +141,26 @@ func TestEnds(t *testing.T) {
 			t.Errorf("unanswered %v, %d SYNs, %d copies", h.Unanswered(), h.SYNs, h.Side(client).Copies)
 		}
 	})
+	t.Run("asked again", func(t *testing.T) {
+		t.Parallel()
+		w := &wire{wrap: plain}
+		s := newTalk(w, "192.0.2.1:40000", "192.0.2.2:21", 1).send(client, syn, "")
+		for range 1000 { // one a millisecond
+			s.id++
+			w.add(s.ip())
+		}
+		h := w.one(t)
+		var again, want []int
+		for _, m := range h.Again {
+			again = append(again, m.Number)
+		}
+		for i := range 15 {
+			want = append(want, 1+51*(i+1))
+		}
+		if !slices.Equal(again, want) || h.SYN.Number != 1 || h.SYNs != 1001 {
+			t.Errorf("%d SYNs, the first %d, again %v, want 1001, 1, %v", h.SYNs, h.SYN.Number, again, want)
+		}
+	})
 	t.Run("unreachable", func(t *testing.T) {
 		t.Parallel()
 		w := &wire{wrap: plain}

@@ -95,20 +95,18 @@ func (t *talk) stalled() *deal {
 	if t.missed {
 		return nil
 	}
-	for i, c := range slices.Backward(t.Commands) {
-		switch {
+	for i := len(t.Commands) - 1; i >= 0; i-- {
+		switch c := &t.Commands[i]; {
 		case c.Verb == "QUIT" && c.Code == 0:
 			continue
 		case !announces(c.Verb) || c.Code != 0 || !t.gaveUp() && t.after(Mark{c.Packet, c.Time}) < time.Second:
 			return nil
 		}
-		for _, before := range t.Commands[:i] {
-			if before.Code == 0 {
-				return nil // it is not the announcement that ails
-			}
+		if slices.ContainsFunc(t.Commands[:i], func(c Command) bool { return c.Code == 0 }) {
+			return nil // it is not the announcement that ails
 		}
-		d := &deal{refused: true, transfer: &Transfer{AnnouncedBy: c.Verb, AnnouncedAt: i, CommandAt: -1}}
-		d.refuse(dialogue.Exchange{Command: t.sent(i)}, t, i)
+		d := &deal{refused: true, transfer: &Transfer{AnnouncedBy: t.Commands[i].Verb, AnnouncedAt: i, CommandAt: -1}}
+		d.refuse(&dialogue.Exchange{Command: t.sent(i)}, t, i)
 		d.problem, d.stalled = nil, true
 		return d
 	}
@@ -563,24 +561,24 @@ func (t *talk) inspect(d *deal, i int) {
 	if c == nil {
 		return
 	}
-	ended := []int{c.First.Packet, c.Last.Packet}
+	ended := func(before ...int) []int { return append(before, c.First.Packet, c.Last.Packet) }
 	if size, at := t.size(d); size > x.Bytes && x.Verdict == Worked {
 		if x.Complete {
-			t.found(nil, i, "short", Warning, append([]int{at}, ended...), "bytes", x.Bytes, "size", size)
+			t.found(nil, i, "short", Warning, ended(at), "bytes", x.Bytes, "size", size)
 		} else {
-			t.found(nil, i, "not-in-capture", Note, append([]int{at}, ended...), "bytes", x.Bytes, "size", size)
+			t.found(nil, i, "not-in-capture", Note, ended(at), "bytes", x.Bytes, "size", size)
 		}
 	} else if c.Missing > 0 {
-		t.found(nil, i, "missing", Note, ended, "missing", c.Missing, "bytes", x.Bytes)
+		t.found(nil, i, "missing", Note, ended(), "missing", c.Missing, "bytes", x.Bytes)
 	}
 	if c.Stalled > time.Second {
-		t.found(nil, i, "stall", Warning, ended, "seconds", fmt.Sprintf("%.1f", c.Stalled.Seconds()))
+		t.found(nil, i, "stall", Warning, ended(), "seconds", fmt.Sprintf("%.1f", c.Stalled.Seconds()))
 	}
 	if strings.HasPrefix(x.Type, "A") && !x.listing() && x.Verb != "" && !x.Protected && d.binary() {
-		t.found(nil, i, "ascii", Warning, append([]int{x.Asked.Packet}, ended...), "verb", x.Verb, "path", x.Path)
+		t.found(nil, i, "ascii", Warning, ended(x.Asked.Packet), "verb", x.Verb, "path", x.Path)
 	}
 	if resumed, known := d.resumption(); known && !resumed {
-		t.found(nil, i, "not-resumed", Note, ended[:1])
+		t.found(nil, i, "not-resumed", Note, []int{c.First.Packet})
 	}
 	if x.Inferred {
 		t.found(nil, i, "inferred", Note, []int{d.best().conn.First.Number}, "from", c.From, "to", c.To)
@@ -608,7 +606,8 @@ func (t *talk) size(d *deal) (size int64, packet int) {
 			return n, b.Packet
 		}
 	}
-	for _, c := range slices.Backward(t.Commands[:x.CommandAt]) {
+	for i := x.CommandAt - 1; i >= 0; i-- {
+		c := &t.Commands[i]
 		if c.Verb == "SIZE" && c.Code == 213 && c.Arg == t.Commands[x.CommandAt].Arg {
 			n, err := ftp.ParseSize(strings.TrimSpace(c.Reply))
 			if err != nil {
@@ -652,7 +651,7 @@ func (d *deal) binary() bool {
 func (t *talk) observe() {
 	c := t.link
 	syns := func() (all []int) {
-		for _, m := range c.syns {
+		for _, m := range c.asked() {
 			all = append(all, m.Packet)
 		}
 		return all
@@ -670,7 +669,7 @@ func (t *talk) observe() {
 		name, what := stopped(e)
 		t.found(nil, -1, name, Error, append(syns(), e.Number), "opener", who("client"), "to", t.Server, "by", e.By, "what", what)
 	case c.conn.SYN.Seen() && !c.established():
-		t.found(nil, -1, "no-answer", Error, syns(), "to", t.Server, "count", len(c.syns))
+		t.found(nil, -1, "no-answer", Error, syns(), "to", t.Server, "count", len(c.asked()))
 	}
 	for _, o := range t.odd {
 		how := Warning
@@ -689,8 +688,11 @@ func (t *talk) observe() {
 	if t.full {
 		t.found(nil, -1, "too-long", Note, []int{t.Commands[len(t.Commands)-1].Replied.Packet}, "count", len(t.Commands))
 	}
-	for i, c := range t.Commands {
-		switch {
+	for i := range t.Commands {
+		if !t.refused {
+			break
+		}
+		switch c := &t.Commands[i]; {
 		case t.atDoor(i):
 			t.found(nil, -1, "refused.session", Error, []int{c.Packet, c.Replied.Packet}, "reply", answered(c.Code, c.Reply))
 		case c.Verb == "" && c.Code == 421 && c.Packet == 0:
@@ -703,9 +705,9 @@ func (t *talk) observe() {
 		}
 	}
 	if at := t.refusedLogins(); len(at) > 0 && !t.loggedIn() {
-		var last Command
-		for _, c := range t.Commands {
-			if t.refusesLogin(&c) {
+		var last *Command
+		for i := range t.Commands {
+			if c := &t.Commands[i]; t.refusesLogin(c) {
 				last = c
 			}
 		}
@@ -715,11 +717,13 @@ func (t *talk) observe() {
 		}
 		t.found(nil, -1, name, Error, at, "user", t.User, "reply", answered(last.Code, last.Reply))
 	}
-	if c := t.turnedAway(-1); c != nil && len(t.Transfers) == 0 && t.loggedIn() {
-		t.deny(nil, -1, c)
+	if len(t.Transfers) == 0 && t.loggedIn() {
+		if c := t.turnedAway(-1); c != nil {
+			t.deny(nil, -1, c)
+		}
 	}
 	if e, cut := t.Control.Reset(); cut && len(t.Commands) > 0 {
-		if last := t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" && !t.missed {
+		if last := &t.Commands[len(t.Commands)-1]; last.Code == 0 && last.Verb != "QUIT" && !t.missed {
 			how := Warning
 			if !t.loggedIn() { // it never came about
 				how = Error
@@ -728,15 +732,21 @@ func (t *talk) observe() {
 		}
 	}
 	if t.PasswordInClear && !anonymous(t.User) {
-		i := slices.IndexFunc(t.Commands, func(c Command) bool { return c.Verb == "PASS" })
+		i := 0
+		for t.Commands[i].Verb != "PASS" {
+			i++
+		}
 		t.found(nil, -1, "password-in-clear", Warning, []int{t.Commands[i].Packet}, "user", t.User)
 	}
 }
 
 // refusedLogins are the packets of the replies that refused a password.
 func (t *talk) refusedLogins() (at []int) {
-	for _, c := range t.Commands {
-		if t.refusesLogin(&c) {
+	if !t.refused {
+		return nil
+	}
+	for i := range t.Commands {
+		if c := &t.Commands[i]; t.refusesLogin(c) {
 			at = append(at, c.Replied.Packet)
 		}
 	}

@@ -31,7 +31,7 @@ func (d *deal) describe(t *talk, index int) {
 }
 
 // refuse notes an announcement that was not accepted, or cannot be read.
-func (d *deal) refuse(x dialogue.Exchange, t *talk, index int) {
+func (d *deal) refuse(x *dialogue.Exchange, t *talk, index int) {
 	d.refused, d.problem = true, x.Problem
 	y := d.transfer
 	y.Code, y.Reply = x.Reply.Code, t.Commands[index].Reply
@@ -67,7 +67,7 @@ func readReply(code int, text string) (netip.AddrPort, error) {
 }
 
 // ask notes the transfer command that uses the connection.
-func (d *deal) ask(t *talk, x dialogue.Transfer, index int) {
+func (d *deal) ask(t *talk, x *dialogue.Transfer, index int) {
 	y := d.transfer
 	y.Verb, y.Path = x.Verb, ftp.Escape(x.Path)
 	y.Protected, y.Offset, y.Type = x.Protected, x.Offset, x.Type
@@ -139,6 +139,18 @@ func (d *deal) backwards(l *link) bool {
 	return l.conn.Guessed && l.conn.Server != d.expect.To && l.conn.Client == d.expect.To
 }
 
+// asked are the SYNs by which the connection was wanted.
+func (l *link) asked() []Mark {
+	all := l.syn[:0]
+	if l.conn.SYN.Seen() {
+		all = append(all, mark(l.conn.SYN))
+	}
+	for _, m := range l.conn.Again {
+		all = append(all, mark(m))
+	}
+	return all
+}
+
 // connection tells of a link; opener is client or server of the session.
 func (l *link) connection(opener string, backwards bool) Connection {
 	c := l.conn
@@ -153,7 +165,7 @@ func (l *link) connection(opener string, backwards bool) Connection {
 	a, b := c.Side(from), c.Side(to)
 	x := Connection{
 		From: c.Addr(from), To: c.Addr(to),
-		SYNACK: mark(c.SYNACK), ACK: mark(c.Ack), SYN: l.syns,
+		SYNACK: mark(c.SYNACK), ACK: mark(c.Ack), SYN: l.asked(),
 		Sent: a.Bytes, Received: b.Bytes, Missing: a.Missing + b.Missing,
 		Retransmitted: a.Retransmitted + b.Retransmitted, Stalls: a.ZeroWindows + b.ZeroWindows,
 		Stalled: a.Stalled + b.Stalled,
@@ -227,7 +239,7 @@ func (t *talk) gaveUp() bool {
 // ended: the answer may have come since.
 func (l *link) fresh() bool {
 	now := l.trace.now
-	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.syns) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
+	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.asked()) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
 }
 
 func (l *link) direction(end int, turned bool) capture.Direction {

@@ -32,17 +32,19 @@ type talk struct {
 	coded  bool // MODE is another than S
 	// missed says that the client received something of the server that is not
 	// in the capture: then nobody knows what the server has not said.
-	missed bool
-	asking int    // transfer commands whose turn has not come
-	full   bool   // there are more commands than are told
-	in     bool   // it has ended logged in
-	seen   int    // number of the transfer command told last
-	secret string // the password
-	hide   string // the same, to be hidden where a reply repeats it
-	odd    []oddity
-	terse  bool // findings get no text
+	missed  bool
+	refused bool   // something was, by 4xx or 5xx
+	asking  int    // transfer commands whose turn has not come
+	full    bool   // there are more commands than are told
+	in      bool   // it has ended logged in
+	seen    int    // number of the transfer command told last
+	secret  string // the password
+	hide    string // the same, to be hidden where a reply repeats it
+	odd     []oddity
+	terse   bool // findings get no text
 
 	link     *link
+	peers    *peers  // of the hosts at its ends, while it is open
 	place    int     // in trace.talks
 	turned   bool    // the capture took the ends for each other
 	deals    []*deal // data connections, in the order of their announcements
@@ -66,7 +68,7 @@ type follower struct {
 
 // reset makes f ready for another session. Its buffers stay.
 func (f *follower) reset() {
-	f.tracker = dialogue.Tracker{}
+	f.tracker.Reset()
 	f.tls = [2]records{}
 	f.numbers = f.numbers[:0]
 	for i := range f.lines {
@@ -82,11 +84,11 @@ func (f *follower) reset() {
 type events interface {
 	// announced is told of an announcement and its answer. If it was refused or
 	// cannot be read, the Expectation is zero.
-	announced(t *talk, x dialogue.Exchange, index int)
+	announced(t *talk, x *dialogue.Exchange, index int)
 	// asked is told of a transfer command whose turn has come.
-	asked(t *talk, x dialogue.Transfer, index int)
+	asked(t *talk, x *dialogue.Transfer, index int)
 	// answered is told of each reply to one.
-	answered(t *talk, x dialogue.Exchange, index int)
+	answered(t *talk, x *dialogue.Exchange, index int)
 	// secured is told that no more can be read for now.
 	secured(t *talk)
 }
@@ -251,7 +253,7 @@ func (t *talk) loggedIn() bool {
 	if t.follower == nil {
 		return t.in
 	}
-	return t.tracker.State().Login == dialogue.LoggedIn
+	return t.tracker.Login() == dialogue.LoggedIn
 }
 
 // drop forgets a deal of which nothing came.
@@ -350,6 +352,7 @@ func (t *talk) reply(r ftp.Reply, text string) {
 	if t.hide != "" && strings.Contains(text, t.hide) {
 		text = strings.ReplaceAll(text, t.hide, masked)
 	}
+	t.refused = t.refused || r.Code >= 400
 	i := t.index(x.Number)
 	if i >= 0 && t.Commands[i].Verb == masked { // "500 SECRET not understood."
 		text = masked
@@ -367,7 +370,7 @@ func (t *talk) reply(r ftp.Reply, text string) {
 		t.events.announced(t, x, i)
 	}
 	if x.Transfer.Number != 0 {
-		t.turnTo(x.Transfer)
+		t.turnTo(&x.Transfer)
 		t.events.answered(t, x, i)
 	}
 	if t.asking > 0 {
@@ -433,9 +436,9 @@ func announces(verb string) bool {
 }
 
 // turn tells of a transfer command whose turn has come.
-func (t *talk) turn() { t.turnTo(t.tracker.State().Transfer) }
+func (t *talk) turn() { t.turnTo(t.tracker.Transfer()) }
 
-func (t *talk) turnTo(x dialogue.Transfer) {
+func (t *talk) turnTo(x *dialogue.Transfer) {
 	if x.Number <= t.seen {
 		return
 	}

@@ -73,6 +73,7 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 	var failed error
 	done := ctx.Done()
 	var last time.Time
+reading:
 	for p, err := range src.Packets() {
 		if err != nil {
 			failed = err
@@ -80,22 +81,19 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 		}
 		tracker.Packet(p)
 		last = p.Time
-		if file.Packets++; file.Packets == 1 {
-			file.Link = p.Link.String()
-		}
+		file.Packets++
 		if told != nil {
 			r.now = last
 			told(p)
 		}
-		if file.Packets&0xff == 0 {
+		if file.Packets&0xff == 1 {
+			if file.Packets == 1 {
+				file.Link = p.Link.String()
+			}
 			select {
 			case <-done:
-				failed = context.Cause(ctx)
+				break reading
 			default:
-			}
-			if failed != nil {
-				failed = nil
-				break
 			}
 		}
 	}

@@ -33,8 +33,8 @@ type trace struct {
 	// announcements that were captured behind them.
 	recent map[netip.AddrPort]*link
 	order  []*link // of recent, oldest first
-	// between are the sessions that are open between two hosts.
-	between map[hosts][]*talk
+	// peers are the hosts between which sessions are open.
+	peers map[hosts]*peers
 	// secret are the sessions under TLS, by their clients.
 	secret map[netip.Addr][]*talk
 	// spare is what sessions had that have ended.
@@ -53,11 +53,42 @@ type trace struct {
 // hosts are two addresses, the lesser first.
 type hosts [2]netip.Addr
 
-func between(a, b netip.Addr) hosts {
+// peers are two hosts with the sessions that are open between them.
+type peers struct {
+	hosts hosts
+	talks []*talk
+}
+
+// between finds the peers at the ends of a connection, nil if there is none.
+func (r *trace) between(c *capture.Conn) *peers { return r.peers[hostsOf(c)] }
+
+func hostsOf(c *capture.Conn) hosts {
+	a, b := c.Client.Addr(), c.Server.Addr()
 	if b.Less(a) {
 		a, b = b, a
 	}
 	return hosts{a, b}
+}
+
+// enter makes t one of the sessions of its peers.
+func (r *trace) enter(t *talk) {
+	p := r.between(t.link.conn)
+	if p == nil {
+		p = r.spare.peers.take()
+		p.hosts, p.talks = hostsOf(t.link.conn), p.talks[:0]
+		r.peers[p.hosts] = p
+	}
+	t.peers, p.talks = p, append(p.talks, t)
+}
+
+// leave ends that.
+func (r *trace) leave(t *talk) {
+	p := t.peers
+	if p.talks = slices.DeleteFunc(p.talks, func(x *talk) bool { return x == t }); len(p.talks) == 0 {
+		delete(r.peers, p.hosts)
+		r.spare.peers.put(p)
+	}
+	t.peers = nil
 }
 
 const (
@@ -77,7 +108,7 @@ const (
 func newTrace(index int, o *Options, s *store) *trace {
 	return &trace{
 		opts: o, store: s, index: index,
-		met: map[uint32]int32{}, awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, between: map[hosts][]*talk{}, secret: map[netip.Addr][]*talk{},
+		met: map[uint32]int32{}, awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, peers: map[hosts]*peers{}, secret: map[netip.Addr][]*talk{},
 	}
 }
 
@@ -92,6 +123,7 @@ type deal struct {
 	// announced is what the announcement says, word for word.
 	announced netip.AddrPort
 	links     []*link
+	alone     [1]*deal   // itself, as a list
 	agreed    Mark       // where the announcement was answered
 	control   netip.Addr // of the server's end of the control connection
 	refused   bool       // the announcement was
@@ -107,8 +139,7 @@ type deal struct {
 type link struct {
 	trace *trace
 	conn  *capture.Conn
-	syns  []Mark
-	syn   [1]Mark // mostly all of syns
+	syn   [1]Mark // of the first SYN
 	ends  [4]End  // of both ends a FIN and a RST
 	talk  *talk   // it is the control connection of
 	deal  *deal   // it serves
@@ -117,17 +148,12 @@ type link struct {
 	backlog []said
 	size    int    // of backlog
 	other   bool   // it is no dialogue
-	begun   bool   // its first segment was seen
 	met     bool   // it is counted in trace.met, as isn
 	isn     uint32 // the first sequence number of the client
 	closed  bool
 	kept    bool // others may know of it when its session is gone
 	sink    *sink
 }
-
-// copyGap is the least time between a SYN and the next; what comes sooner is the
-// same one, captured twice.
-const copyGap = 50 * time.Millisecond
 
 // said is a segment that waits until its connection is understood.
 type said struct {
@@ -141,7 +167,7 @@ func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time()} }
 // Open makes [trace] a [capture.Handler].
 func (r *trace) Open(c *capture.Conn) capture.Stream {
 	l := r.spare.link()
-	l.trace, l.conn, l.syns = r, c, l.syn[:0]
+	l.trace, l.conn = r, c
 	if r.store != nil {
 		r.links = append(r.links, l)
 	}
@@ -150,7 +176,8 @@ func (r *trace) Open(c *capture.Conn) capture.Stream {
 		d.take(l)
 		return l
 	}
-	if len(r.between[between(c.Client.Addr(), c.Server.Addr())]) > 0 {
+	l.meet()
+	if r.between(c) != nil {
 		l.sink = newSink(r.opts, r.store)
 	}
 	switch {
@@ -209,8 +236,10 @@ func (r *trace) remember(l *link) {
 			delete(r.recent, to)
 		}
 	}
-	for _, t := range r.between[between(l.conn.Client.Addr(), to.Addr())] {
-		t.suspectLink(l)
+	if p := r.between(l.conn); p != nil {
+		for _, t := range p.talks {
+			t.suspectLink(l)
+		}
 	}
 	// Under TLS an announcement may also lead a client elsewhere.
 	for _, t := range r.secret[l.conn.Client.Addr()] {
@@ -254,36 +283,15 @@ func (r *trace) talkOn(l *link) {
 	r.talks = append(r.talks, t)
 	r.starts = append(r.starts, t.Started.UnixNano())
 	t.place, t.ID = len(r.talks)-1, len(r.talks)
-	h := between(c.Client.Addr(), c.Server.Addr())
-	r.between[h] = append(r.between[h], t)
-}
-
-// Segment notes each SYN, which the tracker counts only.
-func (l *link) Segment(d capture.Direction, s *capture.Segment, p *capture.Packet) {
-	if !l.begun {
-		l.meet(d, s)
-	}
-	if s.Flags&(capture.SYN|capture.ACK) == capture.SYN && d == capture.FromClient && len(l.syns) < 16 {
-		if n := len(l.syns); n == 0 || p.Time.Sub(l.syns[n-1].Time) > copyGap {
-			l.syns = append(l.syns, Mark{p.Number, p.Time})
-		}
-	}
+	r.enter(t)
 }
 
 // meet counts a connection by its first sequence number.
-func (l *link) meet(d capture.Direction, s *capture.Segment) {
-	l.begun = true
-	if l.trace.opts.Told == nil || l.deal != nil {
-		return
+func (l *link) meet() {
+	if l.trace.opts.Told != nil {
+		l.met, l.isn = true, l.conn.Side(capture.FromClient).ISN
+		l.trace.met[l.isn]++
 	}
-	l.met, l.isn = true, s.Seq
-	switch {
-	case d == capture.FromServer:
-		l.isn = s.Ack - 1
-	case s.Flags&capture.SYN == 0:
-		l.isn--
-	}
-	l.trace.met[l.isn]++
 }
 
 // part counts it no more.
@@ -449,12 +457,8 @@ func (r *trace) holds(t *talk) bool {
 // suspected says whether a connection may be found to be a session's, though no
 // announcement claims it.
 func (r *trace) suspected(l *link) bool {
-	for _, t := range r.between[between(l.conn.Client.Addr(), l.conn.Server.Addr())] {
-		if slices.Contains(t.suspects, l) {
-			return true
-		}
-	}
-	return false
+	p := r.between(l.conn)
+	return p != nil && slices.ContainsFunc(p.talks, func(t *talk) bool { return slices.Contains(t.suspects, l) })
 }
 
 // forget ends what a session awaits.
@@ -468,7 +472,7 @@ func (r *trace) forget(t *talk) {
 	if len(r.secret) > 0 {
 		leave(r.secret, t.Client.Addr(), t)
 	}
-	leave(r.between, between(t.Client.Addr(), t.Server.Addr()), t)
+	r.leave(t)
 }
 
 // leave takes x out of a list, which is mostly of it alone.
@@ -503,7 +507,12 @@ func (d *deal) places() iter.Seq[netip.AddrPort] {
 
 func (r *trace) await(d *deal) {
 	for to := range d.places() {
-		r.awaited[to] = append(r.awaited[to], d)
+		if all := r.awaited[to]; len(all) > 0 {
+			r.awaited[to] = append(all, d)
+		} else {
+			d.alone[0] = d
+			r.awaited[to] = d.alone[:]
+		}
 	}
 }
 
@@ -514,7 +523,7 @@ func (r *trace) unwait(d *deal) {
 }
 
 // announced makes [trace] events.
-func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
+func (r *trace) announced(t *talk, x *dialogue.Exchange, index int) {
 	if old := t.deal; old != nil {
 		r.unwait(old)
 		if old.unused() {
@@ -559,7 +568,7 @@ func (r *trace) announced(t *talk, x dialogue.Exchange, index int) {
 func (d *deal) unused() bool { return d.transfer.Verb == "" && len(d.links) == 0 }
 
 // asked makes [trace] events.
-func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
+func (r *trace) asked(t *talk, x *dialogue.Transfer, index int) {
 	d := t.deal
 	switch {
 	case d == nil || d.expect.Number != x.Expectation.Number:
@@ -583,7 +592,7 @@ func (r *trace) asked(t *talk, x dialogue.Transfer, index int) {
 }
 
 // answered makes [trace] events.
-func (r *trace) answered(t *talk, x dialogue.Exchange, index int) {
+func (r *trace) answered(t *talk, x *dialogue.Exchange, index int) {
 	d := t.moving
 	if d == nil || d.transfer.CommandAt != index {
 		return

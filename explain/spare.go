@@ -9,6 +9,7 @@ type spare struct {
 	followers pile[follower]
 	deals     pile[deal]
 	links     pile[link]
+	peers     pile[peers]
 }
 
 // pile is a small heap of things that are free.

@@ -13,7 +13,8 @@ import (
 // nor leading zero, so that nobody on the way can read another address in
 // them, and the port is not 0.
 func ParseHostPort(s string) (netip.AddrPort, error) {
-	n, ok := parseBytes(s)
+	var six [6]byte
+	n, ok := parseBytes(six[:0], s)
 	if !ok || len(n) != 6 {
 		return netip.AddrPort{}, announcementError(s, "six numbers from 0 to 255 parted by commas")
 	}
@@ -186,7 +187,7 @@ func FormatExtendedPassive(port uint16) string {
 // of the port, which is 2, and its bytes. Another family gives an
 // [*UnsupportedFamilyError], which a server answers by 521.
 func ParseLongPort(s string) (netip.AddrPort, error) {
-	n, ok := parseBytes(s)
+	n, ok := parseBytes(nil, s)
 	if !ok || len(n) < 2 {
 		return netip.AddrPort{}, announcementError(s, "numbers from 0 to 255 parted by commas, 4,4,… or 6,16,…")
 	}
@@ -227,17 +228,25 @@ func FormatLongPort(a netip.AddrPort) string {
 }
 
 // parseBytes reads numbers from 0 to 255 parted by commas, in the one form
-// that they are written in.
-func parseBytes(s string) ([]byte, bool) {
-	var b []byte
-	for f := range strings.SplitSeq(s, ",") {
-		n, err := strconv.ParseUint(f, 10, 8)
-		if err != nil || len(f) > 1 && f[0] == '0' {
+// that they are written in, and appends them to b.
+func parseBytes(b []byte, s string) ([]byte, bool) {
+	for {
+		n, i := 0, 0
+		for ; i < len(s) && i < 3 && isDigit(s[i]); i++ {
+			n = 10*n + int(s[i]-'0')
+		}
+		if i == 0 || n > 255 || i > 1 && s[0] == '0' {
 			return nil, false
 		}
 		b = append(b, byte(n))
+		if i == len(s) {
+			return b, true
+		}
+		if s[i] != ',' {
+			return nil, false
+		}
+		s = s[i+1:]
 	}
-	return b, true
 }
 
 func appendBytes(b []byte, n ...byte) []byte {

@@ -712,7 +712,7 @@ func (s *session) heard(raw []byte, r ftp.Reply) bool {
 		_ = s.transcript.Reply(r)
 	}
 	s.tracker.Reply(r)
-	x := s.tracker.Exchange()
+	x := *s.tracker.Exchange()
 	o := s.find(x.Number)
 	if announces(r.Code) && (o == nil || o.then == nil) {
 		s.alarm(6, fmt.Sprintf("the server said %d where nobody had asked for it", r.Code))

@@ -42,5 +42,5 @@ type Exchange struct {
 	Problem error
 }
 
-// Exchange returns what is known of the last reply.
-func (t *Tracker) Exchange() Exchange { return t.last }
+// Exchange returns what is known of the last reply. The next one overwrites it.
+func (t *Tracker) Exchange() *Exchange { return &t.last }

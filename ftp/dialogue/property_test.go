@@ -153,7 +153,7 @@ func follow(dialogue []turn, ahead func(i int) int) []Exchange {
 		}
 		for _, r := range d.replies {
 			t.Reply(r)
-			all = append(all, t.Exchange())
+			all = append(all, *t.Exchange())
 		}
 	}
 	return all
@@ -264,7 +264,7 @@ func (c *check) command(verb, arg string) {
 func (c *check) reply(tb interface{ Fatalf(string, ...any) }, r ftp.Reply) {
 	before := c.State()
 	e, ok := c.Reply(r)
-	x, s := c.Exchange(), c.State()
+	x, s := *c.Exchange(), c.State()
 	switch {
 	case ok && r.Code/100 != 2:
 		tb.Fatalf("%d brings about %v", r.Code, e)

@@ -73,6 +73,7 @@ type queue struct {
 	list   []awaited // MaxAwaited at most
 	beyond int       // those behind list that were only counted
 	number int       // commands so far
+	taken  awaited   // the last that was taken out
 }
 
 func (q *queue) len() int { return len(q.list) + q.beyond }
@@ -112,24 +113,26 @@ func (q *queue) meanwhile() int {
 	}))
 }
 
-// take removes and returns the command at index i.
-func (q *queue) take(i int) awaited {
+// take removes the command at index i and returns it. It stays until the next
+// is taken.
+func (q *queue) take(i int) *awaited {
 	if len(q.list) == 0 {
-		a := *q.head()
+		q.taken = *q.head()
 		q.beyond--
-		return a
+		return &q.taken
 	}
-	a := q.list[i]
+	q.taken = q.list[i]
 	if len(q.list) == 1 { // as mostly
 		q.list[0] = awaited{}
 		q.list = q.list[:0]
-		return a
+	} else {
+		q.list = slices.Delete(q.list, i, i+1)
 	}
-	q.list = slices.Delete(q.list, i, i+1)
-	return a
+	return &q.taken
 }
 
 func (q *queue) clear() {
-	q.list = nil
+	clear(q.list)
+	q.list = q.list[:0]
 	q.beyond = 0
 }

@@ -3,6 +3,7 @@ package dialogue
 import (
 	"cmp"
 	"strings"
+	"unicode"
 
 	"towpath/ftp"
 )
@@ -84,6 +85,12 @@ func (t *Tracker) State() State {
 	return s
 }
 
+// Login returns [State.Login].
+func (t *Tracker) Login() Login { return t.state.Login }
+
+// Transfer returns [State.Transfer] as it is now. It goes on changing.
+func (t *Tracker) Transfer() *Transfer { return &t.state.Transfer }
+
 const typeDefault = "A" // RFC 959 3.1.1.1
 
 func (s *State) protected() bool { return s.Prot == "P" }
@@ -113,7 +120,11 @@ var effects = map[string]func(*Tracker, ftp.Command, ftp.Reply) error{
 func parameter(of func(*State) *string) func(*Tracker, ftp.Command, ftp.Reply) error {
 	return func(t *Tracker, c ftp.Command, r ftp.Reply) error {
 		if r.Complete() {
-			*of(&t.state) = strings.ToUpper(strings.Join(strings.Fields(c.Arg), " "))
+			arg := c.Arg
+			if strings.ContainsFunc(arg, unicode.IsSpace) {
+				arg = strings.Join(strings.Fields(arg), " ")
+			}
+			*of(&t.state) = strings.ToUpper(arg)
 		}
 		return nil
 	}

@@ -91,22 +91,24 @@ func (t *Tracker) Command(c ftp.Command) {
 //   - Nobody may have asked: 421 in an idle session. Such a reply changes
 //     nothing but [State.Closing].
 func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
-	a, asked := t.match(r)
+	a := t.match(r)
 	x := &t.last
-	x.Number, x.Command, x.Reply, x.Final, x.Problem = a.number, a.command, r, !r.Preliminary(), nil
+	x.Number, x.Command, x.Reply, x.Final, x.Problem = 0, ftp.Command{}, r, !r.Preliminary(), nil
 	if x.Expectation.Number != 0 {
 		x.Expectation = Expectation{}
 	}
 	if x.Transfer.Number != 0 {
 		x.Transfer = Transfer{}
 	}
-	switch {
-	case asked && r.Preliminary():
-		t.begin(r)
-	case asked:
-		t.settle(a, r)
+	if a != nil {
+		x.Number, x.Command = a.number, a.command
+		if x.Final {
+			t.settle(a, r)
+		} else {
+			t.begin(r)
+		}
 	}
-	if t.state.Closing = closing(a.command, r); t.state.Closing {
+	if t.state.Closing = closing(x.Command, r); t.state.Closing {
 		t.state.Expectation = Expectation{}
 	}
 	t.start()
@@ -121,22 +123,28 @@ func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
 // rest of the state stays as it was last known.
 func (t *Tracker) Resync() {
 	t.queue.clear()
-	t.endTransfer(awaited{begun: true}, 0)
+	t.endTransfer(&awaited{begun: true}, 0)
 	t.state.forget()
 	t.state.Greeted = true
 	t.state.Opaque = false
 }
 
-// match finds the command that r answers, and takes it out of the queue if r is
-// final.
-func (t *Tracker) match(r ftp.Reply) (a awaited, asked bool) {
+// Reset makes t ready for another dialogue, as a new one is. It keeps memory.
+func (t *Tracker) Reset() {
+	t.queue.clear()
+	*t = Tracker{queue: queue{list: t.queue.list}}
+}
+
+// match finds the command that r answers, nil if nobody asked, and takes it out
+// of the queue if r is final.
+func (t *Tracker) match(r ftp.Reply) *awaited {
 	if !t.state.Greeted {
 		switch r.Code {
 		case 120, 421:
-			return a, false
+			return nil
 		case 220:
 			t.state.Greeted = true
-			return a, false
+			return nil
 		}
 		t.state.Greeted = true // it was missed
 		t.start()
@@ -148,16 +156,16 @@ func (t *Tracker) match(r ftp.Reply) (a awaited, asked bool) {
 		t.start()
 	}
 	if t.queue.len() == 0 {
-		return a, false
+		return nil
 	}
 	i := 0
 	if h := t.queue.head(); h.transfer() && !ends(r.Code, h.begun) && !r.Preliminary() {
 		i = t.queue.meanwhile()
 	}
 	if r.Preliminary() {
-		return *t.queue.head(), true
+		return t.queue.head()
 	}
-	return t.queue.take(i), true
+	return t.queue.take(i)
 }
 
 // start lets the transfer command whose turn has come take its expectation.
@@ -201,7 +209,7 @@ func (t *Tracker) begin(r ftp.Reply) {
 }
 
 // settle does what a command does by its final reply.
-func (t *Tracker) settle(a awaited, r ftp.Reply) {
+func (t *Tracker) settle(a *awaited, r ftp.Reply) {
 	if !a.known {
 		// It may have been anything, so nothing is expected any more.
 		t.state.forget()
@@ -258,7 +266,7 @@ func (t *Tracker) announce(how *announcement, c ftp.Command, r ftp.Reply) (Expec
 
 // endTransfer takes note of how the transfer of a ended; 0 is a reply that did
 // not come.
-func (t *Tracker) endTransfer(a awaited, code int) {
+func (t *Tracker) endTransfer(a *awaited, code int) {
 	x := &t.state.Transfer
 	if x.Phase != Asked && x.Phase != Begun {
 		return

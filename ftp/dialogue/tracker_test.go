@@ -40,7 +40,7 @@ func play(tb testing.TB, t *Tracker, script string) string {
 			t.Command(c)
 		case transcript.Server:
 			e, ok := t.Reply(s.Reply)
-			x := t.Exchange()
+			x := *t.Exchange()
 			if e != x.Expectation || ok != (e != Expectation{}) {
 				tb.Errorf("line %d: Reply returns %v, %v; Exchange says %v", s.Number, e, ok, x.Expectation)
 			}
