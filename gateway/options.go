@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"towpath/firewall"
@@ -287,7 +288,7 @@ func parse[T ~uint8](s string, names []string) (T, error) {
 	if i := slices.Index(names, s); i >= 0 {
 		return T(i), nil
 	}
-	return 0, fmt.Errorf("%q: want one of %v", s, names)
+	return 0, fmt.Errorf("%q: want one of %s", s, strings.Join(names, ", "))
 }
 
 // The defaults of Options.

@@ -18,6 +18,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/internal/config"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/shell"
@@ -154,6 +155,9 @@ func (s *client) meaning(name string) (string, error) {
 	}
 	switch len(begun) {
 	case 0:
+		if best := config.Nearest(name, all); best != "" {
+			return "", misuse("%q is no word of the shell; did you mean %s?", name, best)
+		}
 		return "", misuse("%q is no word of the shell; help lists those that there are", name)
 	case 1:
 		return begun[0], nil
