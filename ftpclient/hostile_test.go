@@ -1,6 +1,7 @@
 package ftpclient_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -931,8 +932,9 @@ func TestEndlessListing(t *testing.T) {
 	v := play(t, &villain{features: []string{"MLST type*;size*;"}, on: map[string]func(*peer, string){
 		"MLSD": func(p *peer, _ string) {
 			d := p.data("150 Coming.")
-			for i := 0; ; i++ {
-				if _, err := fmt.Fprintf(d, "type=file;size=%d; f%d\r\n", i, i); err != nil {
+			w := bufio.NewWriterSize(d, 1<<16)
+			for i, owner := 0, strings.Repeat("o", 100); ; i++ {
+				if _, err := fmt.Fprintf(w, "type=file;size=%d;unix.owner=%s; f%d\r\n", i, owner, i); err != nil {
 					break
 				}
 			}

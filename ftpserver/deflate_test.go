@@ -27,8 +27,8 @@ func deflated(t testing.TB, want []byte, piece int) []byte {
 // every zlib reads.
 func TestDeflater(t *testing.T) {
 	t.Parallel()
-	text := bytes.Repeat([]byte("Two ways lie side by side. "), 200_000)
-	dense := noise(6 << 20)
+	text := bytes.Repeat([]byte("Two ways lie side by side. "), 50_000)
+	dense := noise(2*probe + 11*firstStretch/4) // it ends near the end of a second, longer stretch
 	for name, want := range map[string]struct {
 		data []byte
 		most int
