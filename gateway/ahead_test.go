@@ -130,6 +130,9 @@ func TestSentAheadOfNoLogin(t *testing.T) {
 		w := newWire(t, "127.0.0.1")
 		w.say("USER anna\r\nPASS y\r\nNOOP\r\nPASV\r\nPORT 127,0,0,1,200,1\r\nRETR sea\r\nUSER anna\r\nPASS x\r\nPASV\r\n")
 		w.gets("USER anna\r\nPASS y\r\nNOOP\r\n")
+		for w.g.Held() < 6 { // else the answer may come before they are looked at
+			time.Sleep(time.Millisecond)
+		}
 		w.answer("331 Password?\r\n" + answer + "200 Noop.\r\n")
 		w.hears("331 Password?\r\n" + answer)
 		w.gets("RETR sea\r\nUSER anna\r\nPASS x\r\n")
