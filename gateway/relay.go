@@ -384,12 +384,12 @@ func (p *passage) run() {
 	}
 	p.running = true
 	p.s.passages.Add(1)
-	go func() {
+	p.s.gw.roster.Go(func() {
 		defer p.s.passages.Done()
 		err := p.carry()
 		p.close(err)
 		p.s.carried(p, err)
-	}()
+	})
 }
 
 // carry makes both connections and moves the bytes.
