@@ -487,7 +487,7 @@ func FuzzSOCKS(f *testing.F) {
 		if err := s.greet(struct {
 			io.Reader
 			io.Writer
-		}{r, io.Discard}); err != nil {
+		}{r, io.Discard}, netip.Addr{}); err != nil {
 			return
 		}
 		_, host, port, err := readRequest(r)

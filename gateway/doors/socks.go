@@ -19,7 +19,8 @@ import (
 // the gateway has told it: the door makes those itself, see [SOCKS.Accepted].
 type SOCKS struct {
 	// Login judges user and password (RFC 1929), which are in clear text as all of
-	// SOCKS is. nil asks for none.
+	// SOCKS is. A wrong one is answered late, and after 20 of an address within
+	// 10 minutes none of it is judged until they are over. nil asks for none.
 	Login func(user, password string) bool
 	// Allow judges where a client wants to go, as "host:port". The server is
 	// chosen later; what is refused here is refused in the words of SOCKS. nil
@@ -29,6 +30,8 @@ type SOCKS struct {
 	Data func(port uint16) bool
 	// Log is told who is turned away. nil is silence.
 	Log *slog.Logger
+
+	wrong failures
 
 	mu    sync.RWMutex
 	inner map[netip.AddrPort]netip.AddrPort // our own ends of data connections: the client of each
@@ -74,7 +77,7 @@ func (r *refusal) Unwrap() error { return r.err }
 
 // talk is the whole of SOCKS with one client.
 func (s *SOCKS) talk(c *Conn) (*Conn, error) {
-	if err := s.greet(c); err != nil {
+	if err := s.greet(c, addrPort(c.RemoteAddr()).Addr()); err != nil {
 		return nil, err
 	}
 	command, host, port, err := readRequest(c)
@@ -95,7 +98,7 @@ func (s *SOCKS) talk(c *Conn) (*Conn, error) {
 }
 
 // greet agrees on a login, and hears it.
-func (s *SOCKS) greet(c io.ReadWriter) error {
+func (s *SOCKS) greet(c io.ReadWriter, from netip.Addr) error {
 	var head [2]byte
 	if _, err := io.ReadFull(c, head[:]); err != nil {
 		return fmt.Errorf("SOCKS: %w", err)
@@ -123,9 +126,15 @@ func (s *SOCKS) greet(c io.ReadWriter) error {
 	if err != nil {
 		return err
 	}
-	if !s.Login(user, password) {
+	ok, wait, banned := s.wrong.judge(from, func() bool { return s.Login(user, password) })
+	if !ok {
+		why := "wrong user or password"
+		if banned {
+			why = "too many wrong logins of this address"
+		}
+		time.Sleep(wait) // the goroutine is his alone
 		_, err := c.Write([]byte{loginVersion, 1})
-		return errors.Join(fmt.Errorf("SOCKS: wrong user or password, of user %q", user), err)
+		return errors.Join(fmt.Errorf("SOCKS: %s, of user %q", why, user), err)
 	}
 	_, err = c.Write([]byte{loginVersion, succeeded})
 	return err
