@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -203,7 +204,7 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 func kernelMoves(dst io.Writer, src io.Reader) io.ReaderFrom {
 	switch to := dst.(type) {
 	case *net.TCPConn:
-		if _, ok := src.(*os.File); ok {
+		if _, ok := src.(*os.File); ok && sendfileCounts {
 			return to
 		}
 	case io.ReaderFrom:
@@ -213,6 +214,12 @@ func kernelMoves(dst io.Writer, src io.Reader) io.ReaderFrom {
 	}
 	return nil
 }
+
+// sendfileCounts is whether a file that the kernel sends to a socket can be
+// interrupted and gone on with. TransmitFile of Windows does not tell how much has
+// gone, so that each piece that took longer than StallTimeout would look like a
+// stall; and clients' editions carry out two at a time.
+const sendfileCounts = runtime.GOOS != "windows"
 
 // isTCP tells whether src is a socket: reading it can be interrupted.
 func isTCP(src io.Reader) bool {
