@@ -109,7 +109,14 @@ func ufw(p *page, set *RuleSet) {
 	}
 	for _, f := range families {
 		file := map[family]string{v4: "before.rules", v6: "before6.rules"}[f]
-		var lines []string
+		// Chains of our own are emptied when they are named again; those of the
+		// kernel hold the rules of others too, as of Docker.
+		var chains, jumps, lines []string
+		into := func(chain, from string) {
+			if declared := ":" + chain + " - [0:0]"; !slices.Contains(chains, declared) {
+				chains, jumps = append(chains, declared), append(jumps, fmt.Sprintf("-A %s -j %s", from, chain))
+			}
+		}
 		for _, n := range set.NAT {
 			switch {
 			case !f.has(n.Inside):
@@ -118,9 +125,11 @@ func ufw(p *page, set *RuleSet) {
 				if !n.Ports.Any() {
 					ports = " --sport " + n.Ports.join(":")
 				}
-				lines = append(lines, "# "+n.Why, fmt.Sprintf("-A POSTROUTING -p tcp -s %v%s -j SNAT --to-source %v", n.Inside, ports, n.Outside))
+				into("towpath-snat", "POSTROUTING")
+				lines = append(lines, "# "+n.Why, fmt.Sprintf("-A towpath-snat -p tcp -s %v%s -j SNAT --to-source %v", n.Inside, ports, n.Outside))
 			default:
-				lines = append(lines, "# "+n.Why, fmt.Sprintf("-A PREROUTING -p tcp -d %v --dport %s -j DNAT --to-destination %v", n.Outside, n.Ports.join(":"), n.Inside))
+				into("towpath-dnat", "PREROUTING")
+				lines = append(lines, "# "+n.Why, fmt.Sprintf("-A towpath-dnat -p tcp -d %v --dport %s -j DNAT --to-destination %v", n.Outside, n.Ports.join(":"), n.Inside))
 			}
 		}
 		if len(lines) == 0 {
@@ -129,9 +138,10 @@ func ufw(p *page, set *RuleSet) {
 		p.line("")
 		p.note("ufw has no command for address translation. Write this at the top of")
 		p.note("/etc/ufw/%s, set net/ipv4/ip_forward=1 (IPv6: net/ipv6/conf/all/forwarding=1)", file)
-		p.note("in /etc/ufw/sysctl.conf, and run ufw reload:")
+		p.note("in /etc/ufw/sysctl.conf, and run ufw reload. Each reload adds the jumps once")
+		p.note("more, which changes nothing:")
 		p.note("")
-		for _, l := range append(append([]string{"*nat", ":PREROUTING ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]", "-F PREROUTING", "-F POSTROUTING"}, lines...), "COMMIT") {
+		for _, l := range slices.Concat([]string{"*nat"}, chains, jumps, lines, []string{"COMMIT"}) {
 			p.note("  %s", l)
 		}
 	}

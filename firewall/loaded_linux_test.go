@@ -186,6 +186,44 @@ func TestNftablesLoaded(t *testing.T) {
 	run(t, nft, "delete", "table", "inet", "towpath_nat")
 }
 
+// translated loads what ufw is given for translating addresses, as ufw does, and
+// looks whether the rules of others are still there.
+func translated(t *testing.T) {
+	t.Helper()
+	program := wanted(t, "iptables-restore")
+	text, err := os.ReadFile(written(t, "ufw", cases[2].server, AtRouter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimPrefix(line, "#   ")
+		if rules.Len() > 0 || line == "*nat\n" {
+			rules.WriteString(line)
+		}
+		if line == "COMMIT\n" {
+			break
+		}
+	}
+	run(t, "iptables", "-w", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8080", "-j", "REDIRECT", "--to-ports", "80")
+	once := 0
+	for range 2 {
+		c := exec.CommandContext(t.Context(), program, "-w", "-n")
+		c.Stdin = strings.NewReader(rules.String())
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s\n%s", err, out, rules.String())
+		}
+		list := run(t, "iptables", "-w", "-t", "nat", "-S")
+		n := strings.Count(list, "DNAT")
+		if once == 0 {
+			once = n
+		}
+		if !strings.Contains(list, "8080") || n == 0 || n != once {
+			t.Errorf("want %d rules of DNAT, and that for 8080 of another:\n%s", once, list)
+		}
+	}
+}
+
 // TestIptablesLoaded does the same with the script for iptables.
 func TestIptablesLoaded(t *testing.T) {
 	t.Parallel()
@@ -214,6 +252,7 @@ func TestIptablesLoaded(t *testing.T) {
 	if after := list(); after != before {
 		t.Errorf("something is left:\n%s\nbefore:\n%s", after, before)
 	}
+	translated(t)
 	for _, c := range cases {
 		for _, side := range Sides {
 			rules := written(t, "iptables", c.server, side)
