@@ -74,6 +74,9 @@ func fxp(ctx context.Context, from *Client, source string, to *Client, target st
 		if err := s.setMode(ctx, false); err != nil { // both must be in the same
 			return err
 		}
+		if err := s.restart(ctx, 0); err != nil {
+			return err
+		}
 	}
 	// The target listens first: if the source is refused then, nothing has
 	// connected to it.

@@ -97,16 +97,9 @@ func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64
 	if err != nil {
 		return nil, n, &wayError{err}
 	}
-	if offset > 0 || s.rested {
-		s.rested = true
-		if _, err := s.do(ctx, "REST", fmt.Sprint(offset)); err != nil {
-			if _, refused := errors.AsType[*ftp.Error](err); refused && offset > 0 {
-				s.rested = false
-			}
-			return nil, n, err
-		}
+	if err := s.restart(ctx, offset); err != nil {
+		return nil, n, err
 	}
-	s.rested = false // it is for the command that comes next
 	a, err := s.send(cmd)
 	if err != nil {
 		return nil, n, err
@@ -152,6 +145,21 @@ func (s *session) try(ctx context.Context, m Mode, cmd ftp.Command, offset int64
 	}
 	t.gone.Go(func() { t.watch(ctx) })
 	return t, n, nil
+}
+
+// restart is REST, for the transfer command that comes next; of 0 only where one of
+// a call that was cancelled may be in force.
+func (s *session) restart(ctx context.Context, offset int64) error {
+	if offset == 0 && !s.rested {
+		return nil
+	}
+	s.rested = true
+	_, err := s.do(ctx, "REST", fmt.Sprint(offset))
+	_, refused := errors.AsType[*ftp.Error](err)
+	if err == nil || refused && offset > 0 {
+		s.rested = false
+	}
+	return err
 }
 
 // watch keeps the control connection alive while bytes move, and ends the

@@ -264,20 +264,28 @@ func openLocal(path string, resume bool) (*local, error) {
 			return l, nil
 		}
 	}
-	mode := fs.FileMode(0o666)
-	if info != nil { // who may not read the file shall not read the next
-		mode = info.Mode().Perm() | 0o600
-	}
-	f, err := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, mode)
-	if err == nil && info != nil && runtime.GOOS != "windows" { // the umask has had its say, or it was there
-		err = f.Chmod(mode)
-	}
+	f, err := openPart(path)
 	if err == nil {
 		if err = segments.Forget(path + partial); err != nil {
 			err = errors.Join(err, f.Close())
 		}
 	}
 	return &local{File: f, path: path}, err
+}
+
+// openPart makes what a file is written to until it is whole. Who may not read the
+// file that is there shall not read the one that takes its place.
+func openPart(path string) (*os.File, error) {
+	mode := fs.FileMode(0o666)
+	info, err := os.Stat(path)
+	if err == nil {
+		mode = info.Mode().Perm() | 0o600
+	}
+	f, ferr := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, mode)
+	if ferr == nil && err == nil && runtime.GOOS != "windows" { // the umask has had its say, or it was there
+		ferr = f.Chmod(mode)
+	}
+	return f, ferr
 }
 
 // cut leaves the first n bytes of what is here, behind which a transfer goes on.

@@ -58,6 +58,15 @@ func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Cli
 		o.Limiter = v.limiter
 	}
 	part := path + partial
+	if _, serr := os.Stat(part); serr != nil || !v.resume {
+		begun, err := openPart(path)
+		if err == nil {
+			err = errors.Join(begun.Close(), segments.Forget(part))
+		}
+		if err != nil {
+			return f, exitcode.With(exitcode.Write, err)
+		}
+	}
 	_, err = segments.Get(ctx, pool, u.Path, part, o)
 	err = bare(ctx, err)
 	switch {
