@@ -175,11 +175,15 @@ func (d *download) count(ctx context.Context, s *session) error {
 	case err != nil: // nobody knows
 		return nil
 	case short && have < size:
-		return fmt.Errorf("the server says that it is done, and %d of %d bytes came: %w", have, size, io.ErrUnexpectedEOF)
+		return doneEarly(have, size)
 	case d.restarted && have > size:
 		return fmt.Errorf("%w: with what came the copy has %d bytes, and the file %d", ErrRestart, have, size)
 	}
 	return nil
+}
+
+func doneEarly(have, size int64) error {
+	return fmt.Errorf("the server says that it is done, and %d of %d bytes came: %w", have, size, io.ErrUnexpectedEOF)
 }
 
 // settled asks on a new session whether a transfer was whole whose control

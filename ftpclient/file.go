@@ -23,6 +23,7 @@ type File struct {
 	mu     sync.Mutex
 	pos    int64
 	end    int64 // where the file ended, -1: not known
+	expect int64 // how long it was listed, 0: not known
 	closed bool
 
 	// For who has the turn:
@@ -139,6 +140,11 @@ func (f *File) read(p []byte) (int, error) {
 	if err == nil && cut {
 		if size, serr := s.size(f.ctx, f.name); serr != nil || size != f.at {
 			err = ErrCut
+		}
+	}
+	if err == nil && f.at < f.expect {
+		if size, serr := s.size(f.ctx, f.name); serr == nil && f.at < size {
+			err = doneEarly(f.at, size)
 		}
 	}
 	if err != nil {

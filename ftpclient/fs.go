@@ -37,7 +37,7 @@ func (r remote) Open(name string) (fs.File, error) {
 	if e.Type == listing.Dir {
 		return &openDir{r: r, name: name, info: info{e}}, nil
 	}
-	return &openFile{&File{c: r.c, ctx: r.ctx, name: name, end: -1}, info{e}}, nil
+	return &openFile{&File{c: r.c, ctx: r.ctx, name: name, end: -1, expect: e.Size}, info{e}}, nil
 }
 
 // Stat implements fs.StatFS.

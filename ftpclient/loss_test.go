@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -203,31 +204,39 @@ func TestDoneTooEarly(t *testing.T) {
 	t.Parallel()
 	for _, shrunk := range []bool{false, true} {
 		var times atomic.Int32
-		v := play(t, &villain{content: "0123456789"})
-		v.on = map[string]func(*peer, string){"RETR": func(p *peer, arg string) {
-			if times.Add(1) > 1 {
-				p.right("RETR", arg)
-				return
-			}
-			d := p.data("150 Coming.")
-			_, _ = io.WriteString(d, "0123")
-			_ = d.Close()
-			if shrunk {
-				p.store("0123")
-			}
-			p.say("226 Done.")
-		}}
+		v := &villain{content: "0123456789", features: []string{"MLST type*;size*;"}}
+		v.on = map[string]func(*peer, string){
+			"MLST": func(p *peer, _ string) { p.say("250-Here:", " type=file;size=10; f", "250 End") },
+			"RETR": func(p *peer, arg string) {
+				if times.Add(1) > 1 {
+					p.right("RETR", arg)
+					return
+				}
+				d := p.data("150 Coming.")
+				_, _ = io.WriteString(d, "0123")
+				_ = d.Close()
+				if shrunk {
+					p.store("0123")
+				}
+				p.say("226 Done.")
+			},
+		}
+		play(t, v)
 		var b bytes.Buffer
 		_, err := visit(t, v).Get(testContext(t), "f", &b, ftpclient.Expect(10))
 		if shrunk != (err == nil) || !shrunk && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("4 of 10 bytes, shrunk %v: %v", shrunk, err)
 		}
-		times.Store(0)
-		b.Reset()
-		v.store("0123456789")
 		if shrunk {
 			continue
 		}
+		times.Store(0)
+		c := visit(t, v)
+		if got, err := fs.ReadFile(c.FS(testContext(t)), "f"); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("as a file: %q, %v", got, err)
+		}
+		times.Store(0)
+		b.Reset()
 		if _, err := visit(t, v, again).Get(testContext(t), "f", &b, ftpclient.Expect(10)); err != nil || b.String() != "0123456789" {
 			t.Errorf("with retries: %q, %v", b.String(), err)
 		}
