@@ -15,7 +15,7 @@
 //	STARTTLS injection                    TestInjectionBehindAUTH, TestAUTHForgetsTheLogin
 //	TLS: truncation, old, twice           TestTruncatedUpload, TestOldTLS, TestTwiceAUTH, TestNoClearText
 //	ALPACA, cross-protocol                TestForeignALPN, TestHTTPVerbs
-//	glob and listing bombs                TestGlobBomb, TestMatchesAreCapped, TestMillionEntries, TestLongStat
+//	glob and listing bombs                TestGlobBomb, TestMatchesAreCapped, TestWideDirectory, TestLongStat
 //	slowloris, stalls                     TestLoginDeadline, TestIdle, TestStalledHandshake, TestStalledTransfers
 //	unread replies                        TestUnreadReplies
 //	lost control connection               TestLostControl
