@@ -112,7 +112,7 @@ func TestBlindIdle(t *testing.T) {
 			w := newWire(t, "127.0.0.1", func(o *gateway.Options) {
 				o.IdleTimeout = time.Hour
 				if name == "idle" {
-					o.BlindTimeout = 200 * time.Millisecond
+					o.BlindTimeout = 3 * time.Second
 				}
 			})
 			w.turn("AUTH TLS\r\n", "234 Begin.\r\n")
