@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Conn is the client's end of a session, for tests that say and hear every
 // line themselves. Whatever goes wrong fails the test.
