@@ -102,7 +102,7 @@ func (c *conn) learn(d Direction, s *Segment) {
 func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	h, o := &c.half[d], &c.half[d^1]
 	side := &c.sides[d]
-	now := p.Time.UnixNano()
+	now := t.decoder.now
 	side.Packets++
 	c.Last = Mark{p.Number, now}
 

@@ -499,6 +499,14 @@ func (t *Tracker) Stats() Stats {
 	return s
 }
 
+// Now is when the last packet was seen.
+func (t *Tracker) Now() time.Time {
+	if t.stats.Packets == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, t.decoder.now).UTC()
+}
+
 // Notes tells what was odd so far.
 func (t *Tracker) Notes() []Note {
 	var notes []Note

@@ -238,7 +238,7 @@ func (t *talk) gaveUp() bool {
 // fresh says that a connection was asked for once, right before the capture
 // ended: the answer may have come since.
 func (l *link) fresh() bool {
-	now := l.trace.now
+	now := l.trace.tracker.Now()
 	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.asked()) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
 }
 

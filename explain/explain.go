@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"towpath/capture"
 )
@@ -72,7 +71,6 @@ func (t *Teller) Watch(ctx context.Context, src capture.Source, name string, tol
 	r.tracker = tracker
 	var failed error
 	done := ctx.Done()
-	var last time.Time
 reading:
 	for p, err := range src.Packets() {
 		if err != nil {
@@ -80,10 +78,8 @@ reading:
 			break
 		}
 		tracker.Packet(p)
-		last = p.Time
 		file.Packets++
 		if told != nil {
-			r.now = last
 			told(p)
 		}
 		if file.Packets&0xff == 1 {
@@ -97,7 +93,6 @@ reading:
 			}
 		}
 	}
-	r.now = last
 	tracker.Close()
 	for _, n := range slices.Concat(src.Notes(), tracker.Notes()) {
 		file.Notes = append(file.Notes, n.Text)

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"towpath/capture"
 	"towpath/ftp"
@@ -43,8 +42,6 @@ type trace struct {
 	failed []*link
 	// links are those with files.
 	links []*link
-	// now is the time of the last packet, where somebody may ask.
-	now time.Time
 	// rest counts the sessions that were too many.
 	rest int
 	book book
