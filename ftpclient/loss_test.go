@@ -114,20 +114,25 @@ func TestNothingSentYet(t *testing.T) {
 // same, and not for the next transfer.
 func TestCancelledRestart(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(testContext(t))
-	v := play(t, &villain{content: "0123456789"})
-	v.on = map[string]func(*peer, string){"REST": func(p *peer, arg string) {
-		cancel()
-		p.right("REST", arg)
-	}}
-	c := visit(t, v)
-	for ctx.Err() == nil {
-		if _, err := c.Get(ctx, "f", io.Discard, ftpclient.From(4)); err == nil {
-			t.Fatal("a cancelled Get succeeded")
+	for name, rest := range map[string]func(*peer, string){
+		"heeded":      func(p *peer, arg string) { p.right("REST", arg) },
+		"not offered": func(p *peer, _ string) { p.say("502 No.") }, // and REST 0 is not either
+	} {
+		ctx, cancel := context.WithCancel(testContext(t))
+		v := play(t, &villain{content: "0123456789"})
+		v.on = map[string]func(*peer, string){"REST": func(p *peer, arg string) {
+			cancel()
+			rest(p, arg)
+		}}
+		c := visit(t, v)
+		for ctx.Err() == nil {
+			if _, err := c.Get(ctx, "f", io.Discard, ftpclient.From(4)); err == nil {
+				t.Fatalf("%s: a cancelled Get succeeded", name)
+			}
 		}
-	}
-	if got, err := fetch(t, c); got != "0123456789" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+		if got, err := fetch(t, c); got != "0123456789" || err != nil {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
 	}
 }
 

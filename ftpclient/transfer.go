@@ -155,8 +155,12 @@ func (s *session) restart(ctx context.Context, offset int64) error {
 	}
 	s.rested = true
 	_, err := s.do(ctx, "REST", fmt.Sprint(offset))
-	_, refused := errors.AsType[*ftp.Error](err)
-	if err == nil || refused && offset > 0 {
+	e, refused := errors.AsType[*ftp.Error](err)
+	switch unknown := refused && (e.Reply.Code == 500 || e.Reply.Code == 502); {
+	case offset == 0 && unknown: // then no other was understood either
+		s.rested = false
+		return nil
+	case err == nil, refused && offset > 0:
 		s.rested = false
 	}
 	return err
