@@ -168,13 +168,14 @@ type Tracker struct {
 	options   Options
 	decoder   decoder
 	conns     table
-	wanted    key      // of the segment at hand
-	queue     []turn   // by age, for giving up
-	ended     []*conn  // closed, and kept to swallow late packets
-	ending    []turn   // both sides are done, but bytes are missing that may still come
-	spare     []*conn  // that were forgotten
-	states    []*state // of those that are closed
-	released  []*Conn  // that were given back
+	wanted    key         // of the segment at hand
+	queue     []turn      // by age, for giving up
+	ended     [late]*conn // closed, and kept to swallow late packets
+	oldest    int         // of ended
+	ending    []turn      // both sides are done, but bytes are missing that may still come
+	spare     []*conn     // that were forgotten
+	states    []*state    // of those that are closed
+	released  []*Conn     // that were given back
 	ids       int
 	waiting   int    // bytes, of all
 	waiters   []turn // where some may wait, the first first
@@ -447,12 +448,11 @@ func (t *Tracker) close(c *conn, how End, p *Packet) {
 	}
 	c.Conn, c.state = nil, nil
 	if how == Finished || how == Reset {
-		t.ended = append(t.ended, c)
-		if len(t.ended) > late {
-			old := t.ended[0]
+		old := t.ended[t.oldest]
+		t.ended[t.oldest] = c
+		t.oldest = (t.oldest + 1) % late
+		if old != nil {
 			t.remove(old)
-			t.ended[0] = nil
-			t.ended = t.ended[1:]
 			if len(t.spare) < late {
 				old.id = 0 // so whoever is in a line is gone
 				t.spare = append(t.spare, old)
@@ -489,7 +489,8 @@ func (t *Tracker) Close() {
 		}
 	}
 	t.conns = newTable()
-	t.queue, t.ended, t.ending, t.waiters, t.spare, t.states, t.released = nil, nil, nil, nil, nil, nil, nil
+	clear(t.ended[:])
+	t.queue, t.ending, t.waiters, t.spare, t.states, t.released = nil, nil, nil, nil, nil, nil
 }
 
 // Stats counts what there was so far.

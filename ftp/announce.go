@@ -104,8 +104,12 @@ func (e *UnsupportedFamilyError) Error() string {
 // a zone, and not an IPv4 address in the dress of IPv6; the port is not 0. A
 // family other than these gives an [*UnsupportedFamilyError].
 func ParseEPRT(s string) (netip.AddrPort, error) {
-	f, ok := cutFields(s)
-	if !ok || len(f) != 3 || !isNumber(f[0]) {
+	var f [3]string
+	rest, ok := "", s != "" && isDelimiter(s[0])
+	if ok {
+		f, rest, ok = cutFields(s[1:], s[0])
+	}
+	if !ok || rest != "" || !isNumber(f[0]) {
 		return netip.AddrPort{}, announcementError(s, "|1|IPv4 address|port| or |2|IPv6 address|port|")
 	}
 	ip, _ := netip.ParseAddr(f[1]) // the zero Addr is of no family
@@ -158,8 +162,8 @@ func ParseExtendedPassive(text string) (netip.AddrPort, error) {
 		if !isDelimiter(d) || 'a' <= d|0x20 && d|0x20 <= 'z' { // words are no delimiters
 			continue
 		}
-		f := strings.SplitN(s[1:], string(d), 4)
-		if len(f) < 4 {
+		f, _, ok := cutFields(s[1:], d)
+		if !ok {
 			continue
 		}
 		port, ok := parsePort(f[2])
@@ -261,12 +265,16 @@ func appendBytes(b []byte, n ...byte) []byte {
 
 func bigEndian(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
 
-// cutFields splits "|a|b|c|" into a, b and c.
-func cutFields(s string) ([]string, bool) {
-	if len(s) < 2 || !isDelimiter(s[0]) || s[len(s)-1] != s[0] {
-		return nil, false
+// cutFields cuts the a, b and c in front off "a|b|c|…". The bar is d.
+func cutFields(s string, d byte) (f [3]string, rest string, ok bool) {
+	for i := range f {
+		at := strings.IndexByte(s, d)
+		if at < 0 {
+			return f, s, false
+		}
+		f[i], s = s[:at], s[at+1:]
 	}
-	return strings.Split(s[1:len(s)-1], s[:1]), true
+	return f, s, true
 }
 
 // isDelimiter: RFC 2428 allows 33 to 126. A digit would cut the numbers.

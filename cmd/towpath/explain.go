@@ -141,20 +141,21 @@ func (e *explaining) run(cmd *cobra.Command, files []string, lang catalogue.Lang
 	// again costs more than it finds. While it grows to N bytes, all takes at
 	// most 3N, where it would be 2N else. What is written of it afterwards is
 	// garbage at once, and finds room in what was taken. Where sessions are let
-	// go N is little.
-	percent := 200
+	// go N is little, and so is what is written.
+	percent, afterwards := 200, 100
 	var digest view.Digest
 	if e.plain() && len(files) == 1 {
 		e.options.Told = digest.Told
-		percent = 400
+		percent, afterwards = 400, 400
 	}
-	restore := func() {}
-	if os.Getenv("GOGC") == "" {
-		before := debug.SetGCPercent(percent)
-		restore = func() { debug.SetGCPercent(before) }
+	asked := os.Getenv("GOGC") != ""
+	if !asked {
+		debug.SetGCPercent(percent)
 	}
 	story, err := explain.Explain(cmd.Context(), files, e.options)
-	restore()
+	if !asked && afterwards != percent { // which looks for garbage at once
+		debug.SetGCPercent(afterwards)
+	}
 	if err != nil {
 		return err
 	}
