@@ -1,8 +1,9 @@
 package explain
 
 import (
+	"encoding/binary"
 	"errors"
-	"hash/maphash"
+	"math/bits"
 	"strings"
 
 	"towpath/ftp"
@@ -11,7 +12,7 @@ import (
 // book is for what sessions say again and again: "230 Login successful", "TYPE
 // I". What is in it needs neither be read again nor kept twice.
 type book struct {
-	pages [2][512]page // of client and server, by a hash of the line
+	pages [2][1 << 9]page // of client and server, by the likeness of the line
 	shelf shelf
 }
 
@@ -19,7 +20,7 @@ type book struct {
 type page struct {
 	phrase
 	line string
-	last uint64 // hash of the last line that belongs here
+	last uint64 // likeness of the last line that belongs here
 }
 
 // phrase is a line that is understood: a command, or a reply.
@@ -32,8 +33,8 @@ type phrase struct {
 // phrase takes a line of one end. It answers false if it is a part of a reply,
 // or none.
 func (t *talk) phrase(dir int, line []byte) bool {
-	h := maphash.Bytes(seed, line)
-	p := &t.book.pages[dir][h%uint64(len(t.book.pages[dir]))]
+	h := likeness(line)
+	p := &t.book.pages[dir][h>>55]
 	x := &p.phrase
 	if p.line != string(line) {
 		again := p.last == h
@@ -59,6 +60,25 @@ func (t *talk) phrase(dir int, line []byte) bool {
 	}
 	return true
 }
+
+// likeness tells lines apart fast, by their ends and their length: what differs from
+// one session to the next stands at one end. Of two that it takes for each other
+// each has to be read anew.
+func likeness(line []byte) uint64 {
+	n := len(line)
+	if n < 8 {
+		h := uint64(n)
+		for _, c := range line {
+			h = h<<8 | uint64(c)
+		}
+		return h * mix
+	}
+	first, last := binary.LittleEndian.Uint64(line), binary.LittleEndian.Uint64(line[n-8:])
+	h := (first^uint64(n))*mix ^ bits.RotateLeft64(last, 29)
+	return h * mix
+}
+
+const mix = 0x9e3779b97f4a7c15
 
 // understand reads a line. That of an empty command is an empty phrase.
 func (t *talk) understand(dir int, line string) (p phrase, ok bool) {

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"slices"
 	"strings"
 
 	"towpath/internal/words"
@@ -11,12 +10,13 @@ import (
 // it, and no part of the ID. That of an error is the cause of its transfer.
 func (t *talk) found(d *deal, transfer int, name string, how Severity, packets []int, args ...any) {
 	id, _, _ := strings.Cut(name, ".")
-	packets = slices.DeleteFunc(slices.Clone(packets), func(n int) bool { return n == 0 }) // not captured
-	packets = slices.Compact(packets)
-	if packets == nil {
-		packets = []int{}
+	at := make([]int, 0, len(packets))
+	for _, n := range packets {
+		if n != 0 && (len(at) == 0 || at[len(at)-1] != n) { // 0 was not captured
+			at = append(at, n)
+		}
 	}
-	f := Finding{ID: id, Severity: how, Packets: packets, Transfer: transfer, name: name, args: args}
+	f := Finding{ID: id, Severity: how, Packets: at, Transfer: transfer, name: name, args: args}
 	if !t.terse {
 		f = f.In(words.English)
 	}
