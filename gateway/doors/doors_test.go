@@ -140,9 +140,7 @@ func TestBalancedRefuses(t *testing.T) {
 			defer l.Close()
 			out := dial(t, l)
 			send(t, out, []byte(header))
-			if err := out.CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
+			end(t, out)
 			if b, err := io.ReadAll(out); len(b) > 0 || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%q is answered %q, %v", header, b, err)
 			}
@@ -153,6 +151,14 @@ func TestBalancedRefuses(t *testing.T) {
 				t.Errorf("%q came in as %v", header, c.RemoteAddr())
 			}
 		})
+	}
+}
+
+// end says that no more will be said. The door may be shut already.
+func end(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	if err := c.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+		t.Fatal(err)
 	}
 }
 
@@ -369,9 +375,7 @@ func TestSOCKSNonsense(t *testing.T) {
 			l, _ := door(t, &SOCKS{})
 			out := dial(t, l)
 			send(t, out, []byte(said))
-			if err := out.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) { // the door may be shut already
-				t.Fatal(err)
-			}
+			end(t, out)
 			b, err := io.ReadAll(out)
 			if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 				t.Errorf("%q is still waited for", said)
