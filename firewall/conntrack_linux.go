@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/google/nftables"
@@ -33,19 +32,14 @@ type Conntrack struct {
 	ports  *nftables.Set
 	socket *netlink.Conn
 
-	mu     sync.Mutex // one request at a time
-	holes  map[holeKey]*expected
-	bell   bell // for the first of them whose time is over
-	closed bool
+	holes
 }
 
 // expected is an open pinhole.
 type expected struct {
+	life
 	c      *Conntrack
-	key    holeKey
 	master Flow
-	until  time.Time
-	used   bool
 }
 
 // OpenConntrack makes the table that gives control connections a helper. It
@@ -68,7 +62,7 @@ func OpenConntrack(o ConntrackOptions) (*Conntrack, error) {
 		}
 		return nil, err
 	}
-	return &Conntrack{own: own, ports: own.sets[ports], socket: socket, holes: map[holeKey]*expected{}}, nil
+	return &Conntrack{own: own, ports: own.sets[ports], socket: socket, holes: newHoles()}, nil
 }
 
 // Attend has control connections to one more port take expectations, from the
@@ -176,17 +170,16 @@ func (c *Conntrack) Open(ctx context.Context, p Pinhole) (_ io.Closer, err error
 	if err != nil {
 		return nil, err
 	}
-	h := &expected{c: c, key: holeKey{p.From, p.Dials()}, master: master}
+	h := &expected{life: life{among: &c.holes, key: holeKey{p.From, p.Dials()}}, c: c, master: master}
+	h.withdraw = h.forget
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, io.ErrClosedPipe
 	}
-	if old, open := c.holes[h.key]; open {
-		if err := old.take(); err != nil { // a change would leave the old master
-			return nil, err
-		}
+	if err := c.vacate(h.key); err != nil { // a change would leave the old master
+		return nil, err
 	}
 	err = c.expect(p, master, direction)
 	if errors.Is(err, unix.EEXIST) { // of one who is gone
@@ -204,9 +197,7 @@ func (c *Conntrack) Open(ctx context.Context, p Pinhole) (_ io.Closer, err error
 	case err != nil:
 		return nil, err
 	}
-	h.until = time.Now().Add(p.Life)
-	c.holes[h.key] = h
-	c.bell.by(h.until, c.expire)
+	c.keep(&h.life, p.Life)
 	return h, nil
 }
 
@@ -313,7 +304,7 @@ func (c *Conntrack) expect(p Pinhole, master Flow, direction uint32) error {
 func (h *expected) Used() (netip.AddrPort, bool) {
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
-	if h.c.holes[h.key] == h && !h.c.closed && !h.used {
+	if h.waits() {
 		r := newRequest() // a change that changes nothing, which has no answer but that nothing is there
 		r.expect(0, h.key, h.master)
 		_ = h.ask(r) // then it is not known
@@ -334,49 +325,20 @@ func (h *expected) ask(r *request) error {
 	if there != unix.ENOENT {
 		return there
 	}
-	h.used = h.used || alive && time.Now().Before(h.until.Add(grace))
+	if alive {
+		h.gone()
+	}
 	return nil
 }
 
 // Plane is the name of this plane, as [firewall.Plane] asks.
 func (h *expected) Plane() string { return "conntrack" }
 
-// Close takes the pinhole back if it has not been used.
-func (h *expected) Close() error {
-	h.c.mu.Lock()
-	defer h.c.mu.Unlock()
-	if h.c.closed || h.c.holes[h.key] != h { // closed before, or opened anew
-		return nil
-	}
-	if err := h.take(); err != nil {
-		return fmt.Errorf("closing a pinhole: %w", err)
-	}
-	return nil
-}
-
-// take takes it back. The caller holds the lock.
-func (h *expected) take() error {
-	delete(h.c.holes, h.key)
+// forget takes the expectation back.
+func (h *expected) forget() error {
 	r := newRequest()
 	r.forget(h.key)
 	return h.ask(r)
-}
-
-// expire takes back what nobody has come for.
-func (c *Conntrack) expire() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
-	now := c.bell.struck()
-	for _, h := range c.holes {
-		if now.Before(h.until) {
-			c.bell.by(h.until, c.expire)
-		} else {
-			_ = h.take() // else the kernel does it
-		}
-	}
 }
 
 // Close takes the table away, and what is still expected. Connections that came
@@ -390,7 +352,7 @@ func (c *Conntrack) Close() error {
 	c.closed = true
 	c.bell.stop()
 	var errs []error
-	for _, h := range c.holes {
+	for _, h := range c.open {
 		errs = append(errs, h.take())
 	}
 	return errors.Join(append(errs, c.socket.Close(), c.own.Close())...)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"sync"
-	"time"
 
 	"github.com/google/nftables/binaryutil"
 	"golang.org/x/sys/unix"
@@ -35,30 +33,15 @@ type Netfilter struct {
 	*ownTable
 	pins *pinTable
 
-	mu     sync.Mutex // conn gathers messages: one transaction at a time
-	holes  map[holeKey]*hole
-	bell   bell // for the first of them whose time is over
-	closed bool
-}
-
-// holeKey is what one pinhole at a time can have.
-type holeKey struct {
-	from netip.Addr
-	to   netip.AddrPort
+	holes // conn gathers messages: one transaction at a time
 }
 
 // hole is an open pinhole.
 type hole struct {
+	life
 	n     *Netfilter
-	key   holeKey
 	parts []part // the first lets the connection in
-	until time.Time
-	used  bool
 }
-
-// grace is how much longer than the life of a pinhole the kernel keeps it, if
-// nobody takes it away: so what is gone before has been used.
-const grace = time.Second
 
 // OpenNetfilter makes the table. It needs CAP_NET_ADMIN in its network
 // namespace. Close it to take the table away.
@@ -72,7 +55,7 @@ func OpenNetfilter(o NetfilterOptions) (*Netfilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Netfilter{ownTable: own, pins: pins, holes: map[holeKey]*hole{}}, nil
+	return &Netfilter{ownTable: own, pins: pins, holes: newHoles()}, nil
 }
 
 // Open implements [Opener].
@@ -87,24 +70,21 @@ func (n *Netfilter) Open(ctx context.Context, p Pinhole) (io.Closer, error) {
 	if p.From.Is4() != p.To.Addr().Is4() {
 		return nil, fmt.Errorf("pinhole %v: the kernel does not translate between IPv4 and IPv6: %w", p, errors.ErrUnsupported)
 	}
-	h := &hole{n: n, key: holeKey{p.From, p.Dials()}, parts: n.parts(p)}
+	h := &hole{life: life{among: &n.holes, key: holeKey{p.From, p.Dials()}}, n: n, parts: n.parts(p)}
+	h.withdraw = h.remove
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return nil, fmt.Errorf("pinhole %v: %w", p, io.ErrClosedPipe)
 	}
-	if old, open := n.holes[h.key]; open {
-		if err := old.take(); err != nil { // adding would leave the old life
-			return nil, fmt.Errorf("pinhole %v: %w", p, err)
-		}
+	if err := n.vacate(h.key); err != nil { // adding would leave the old life
+		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
 	if err := n.add(h.parts...); err != nil {
 		return nil, fmt.Errorf("pinhole %v: %w", p, err)
 	}
-	h.until = time.Now().Add(p.Life)
-	n.holes[h.key] = h
-	n.bell.by(h.until, n.expire)
+	n.keep(&h.life, p.Life)
 	return h, nil
 }
 
@@ -149,7 +129,7 @@ func addressValue(a netip.AddrPort) []byte {
 func (h *hole) Used() (netip.AddrPort, bool) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	if h.n.holes[h.key] == h && !h.n.closed && !h.used {
+	if h.waits() {
 		there, err := h.n.has(h.parts[0])
 		h.used = !there && err == nil
 	}
@@ -159,46 +139,15 @@ func (h *hole) Used() (netip.AddrPort, bool) {
 // Plane is the name of this plane, as [firewall.Plane] asks.
 func (h *hole) Plane() string { return "nftables" }
 
-// Close takes the pinhole back if it has not been used.
-func (h *hole) Close() error {
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	if h.n.closed || h.n.holes[h.key] != h { // closed before, or opened anew
-		return nil
-	}
-	if err := h.take(); err != nil {
-		return fmt.Errorf("closing a pinhole: %w", err)
-	}
-	return nil
-}
-
-// expire takes back what nobody has come for.
-func (n *Netfilter) expire() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
-		return
-	}
-	now := n.bell.struck()
-	for _, h := range n.holes {
-		if now.Before(h.until) {
-			n.bell.by(h.until, n.expire)
-		} else {
-			_ = h.take() // else the kernel does it
-		}
-	}
-}
-
-// take takes what the pinhole is made of out of the sets. The kernel may have
+// remove takes what the pinhole is made of out of the sets. The kernel may have
 // taken the first part before, since the connection has come. A transaction
-// fails as a whole, so then the others go without it. The caller holds the lock.
-func (h *hole) take() error {
-	delete(h.n.holes, h.key)
+// fails as a whole, so then the others go without it.
+func (h *hole) remove() error {
 	err := h.n.remove(h.parts...)
 	if !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	h.used = h.used || time.Now().Before(h.until.Add(grace))
+	h.gone()
 	if err := h.n.remove(h.parts[1:]...); !errors.Is(err, unix.ENOENT) {
 		return err
 	}
