@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"towpath/internal/roster"
 )
 
 // maxRemembered bounds the addresses whose failed logins are remembered. When
@@ -67,24 +69,10 @@ func newAdmission(o *Options) *admission {
 	return a
 }
 
-// client is the address that peer is counted by. All hosts of a link share the
-// one /64 of link-local addresses.
-func client(peer netip.Addr) netip.Addr {
-	peer = peer.Unmap().WithZone("")
-	if peer.Is4() || peer.IsLinkLocalUnicast() {
-		return peer
-	}
-	p, err := peer.Prefix(64)
-	if err != nil {
-		return peer // the invalid address, which has no prefix
-	}
-	return p.Addr()
-}
-
 // enter admits a session of peer, or says in refusal why not, in words for a
 // 421. Who is admitted must call leave once; more calls do nothing.
 func (a *admission) enter(peer netip.Addr) (leave func(), refusal string) {
-	addr := client(peer)
+	addr := roster.Client(peer)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -115,7 +103,7 @@ func (a *admission) leave(addr netip.Addr) {
 func (a *admission) banned(peer netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.isBanned(client(peer))
+	return a.isBanned(roster.Client(peer))
 }
 
 func (a *admission) isBanned(addr netip.Addr) bool {
@@ -128,7 +116,7 @@ func (a *admission) isBanned(addr netip.Addr) bool {
 // a row, and sessions that fail at the same time wait one behind the other, so
 // that a hundred sessions guess no faster than one.
 func (a *admission) failed(peer netip.Addr) (delay time.Duration) {
-	addr, now := client(peer), time.Now()
+	addr, now := roster.Client(peer), time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := a.remember(addr)
@@ -169,7 +157,7 @@ func (a *admission) step(n int) time.Duration {
 func (a *admission) succeeded(peer netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e := a.failures[client(peer)]; e != nil {
+	if e := a.failures[roster.Client(peer)]; e != nil {
 		e.Value.(*failures).streak = 0
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"towpath/gateway"
 	"towpath/gateway/policy"
+	"towpath/internal/roster"
 )
 
 // Server is one of those that a [Pool] chooses from.
@@ -320,7 +321,7 @@ func (p *Pool) fit(v gateway.Visitor) ([]*place, error) {
 func (p *Pool) choose(fit []*place, v gateway.Visitor) *place {
 	switch p.set.Balance {
 	case ByClient:
-		return rendezvous(fit, policy.Block(v.Client.Addr()).String())
+		return rendezvous(fit, roster.Client(v.Client.Addr()).String())
 	case ByUser:
 		return rendezvous(fit, v.User)
 	case InOrder:

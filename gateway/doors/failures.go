@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"towpath/internal/roster"
 )
 
 // What wrong logins cost an address, as with package ftpserver: each further one
@@ -32,7 +34,7 @@ type failure struct {
 // returns how long to wait with the answer, and whether he had any. One login is
 // judged at a time, so that as many as come at once are not worth more.
 func (f *failures) judge(from netip.Addr, login func() bool) (ok bool, wait time.Duration, banned bool) {
-	from = block(from)
+	from = roster.Client(from)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -70,15 +72,4 @@ func (f *failures) remember(from netip.Addr, x *failure, now time.Time) {
 		clear(f.by)
 	}
 	f.by[from] = x
-}
-
-// block is whom an address is counted as: itself, and in IPv6 its /64, all of
-// which one customer has.
-func block(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64) // 64 bits are never too many
-		return p.Addr()
-	}
-	return a
 }

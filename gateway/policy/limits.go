@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"towpath/internal/roster"
 )
 
 // Limits bound how much of the gateway one client or user takes, and all
@@ -80,7 +82,7 @@ const maxClients = 1 << 16
 // Enter counts a session of a client, or says which limit is reached. leave, which
 // may be called again, gives the place back.
 func (m *Meter) Enter(from netip.Addr) (leave func(), err error) {
-	from = Block(from)
+	from = roster.Client(from)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := m.limits
@@ -125,7 +127,7 @@ func (m *Meter) client(from netip.Addr) *client {
 
 // Login counts a login that is tried.
 func (m *Meter) Login(from netip.Addr) error {
-	from = Block(from)
+	from = roster.Client(from)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.limits.LoginsPerMinute
@@ -208,15 +210,4 @@ func (p Pace) Wait(ctx context.Context, n int) error {
 		}
 	}
 	return nil
-}
-
-// Block is whom an address is counted as: itself, and in IPv6 its /64, all of
-// which one customer has.
-func Block(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64) // 64 bits are never too many
-		return p.Addr()
-	}
-	return a
 }

@@ -2,7 +2,8 @@
 // that comes to the last that goes: it accepts connections, and when the server
 // shall end, it takes no more and waits until all have gone.
 //
-// It knows no protocol, and ends no session itself.
+// It knows no protocol, and ends no session itself. [Client] says whom an address
+// is counted as by servers that bound their clients.
 package roster
 
 import (

@@ -221,32 +221,13 @@ func linkText(dir, target string) (string, error) {
 }
 
 // Available asks the disk, which may differ from directory to directory.
-func (f *FS) Available(ctx context.Context, dir string) (int64, error) {
-	n, err := f.available(ctx, dir)
+func (f *FS) Available(ctx context.Context, dir string) (n int64, err error) {
+	err = f.within(ctx, dir, func(_ directory, _ string, entries *os.File) error {
+		n, err = freeBytes(entries)
+		return err
+	})
 	if err != nil {
 		return 0, fault("available", dir, err)
 	}
 	return n, nil
-}
-
-func (f *FS) available(ctx context.Context, dir string) (int64, error) {
-	if err := f.enter(ctx, false); err != nil {
-		return 0, err
-	}
-	defer f.leave()
-	rel, err := known(dir)
-	if err != nil {
-		return 0, err
-	}
-	d, err := f.tree.dir(rel)
-	if err != nil {
-		return 0, err
-	}
-	defer d.close()
-	entries, err := d.entries()
-	if err != nil {
-		return 0, err
-	}
-	defer entries.Close()
-	return freeBytes(entries)
 }

@@ -183,7 +183,9 @@ func (f *FS) List(ctx context.Context, dir string) iter.Seq2[fs.FileInfo, error]
 	}
 }
 
-func (f *FS) list(ctx context.Context, dir string, yield func(fs.FileInfo, error) bool) error {
+// within has do look at a directory that exists, which is called rel, and at the
+// open file of its entries.
+func (f *FS) within(ctx context.Context, dir string, do func(d directory, rel string, entries *os.File) error) error {
 	if err := f.enter(ctx, false); err != nil {
 		return err
 	}
@@ -202,7 +204,16 @@ func (f *FS) list(ctx context.Context, dir string, yield func(fs.FileInfo, error
 		return err
 	}
 	defer entries.Close()
+	return do(d, rel, entries)
+}
 
+func (f *FS) list(ctx context.Context, dir string, yield func(fs.FileInfo, error) bool) error {
+	return f.within(ctx, dir, func(d directory, rel string, entries *os.File) error {
+		return f.entries(ctx, d, rel, entries, yield)
+	})
+}
+
+func (f *FS) entries(ctx context.Context, d directory, rel string, entries *os.File, yield func(fs.FileInfo, error) bool) error {
 	in := new(info)
 	for {
 		if err := ctx.Err(); err != nil {

@@ -220,51 +220,31 @@ func (f *FS) discard(ctx context.Context, name, owner string) error {
 }
 
 // Kept is what the hidden files in dir hold together.
-func (f *FS) Kept(ctx context.Context, dir string) (int64, error) {
-	n, err := f.kept(ctx, dir)
+func (f *FS) Kept(ctx context.Context, dir string) (n int64, err error) {
+	err = f.within(ctx, dir, func(d directory, _ string, entries *os.File) error {
+		var in info
+		for {
+			names, err := entries.Readdirnames(batch)
+			for _, name := range names {
+				if reserved(name) && d.lstat(name, &in) == nil && in.mode.IsRegular() {
+					n += in.size
+				}
+			}
+			switch {
+			case err == io.EOF:
+				return nil
+			case err == nil:
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
 	if err != nil {
 		return 0, fault("kept", dir, err)
 	}
 	return n, nil
-}
-
-func (f *FS) kept(ctx context.Context, dir string) (n int64, err error) {
-	if err := f.enter(ctx, false); err != nil {
-		return 0, err
-	}
-	defer f.leave()
-	rel, err := known(dir)
-	if err != nil {
-		return 0, err
-	}
-	d, err := f.tree.dir(rel)
-	if err != nil {
-		return 0, err
-	}
-	defer d.close()
-	entries, err := d.entries()
-	if err != nil {
-		return 0, err
-	}
-	defer entries.Close()
-	var in info
-	for {
-		names, err := entries.Readdirnames(batch)
-		for _, name := range names {
-			if reserved(name) && d.lstat(name, &in) == nil && in.mode.IsRegular() {
-				n += in.size
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return n, nil
-		case err == nil:
-			err = ctx.Err()
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
 }
 
 // discardAll empties a directory that holds nothing but hidden files, and is
