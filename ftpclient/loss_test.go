@@ -31,7 +31,8 @@ func again(o *ftpclient.Options) {
 func TestPutFromSlowPipe(t *testing.T) {
 	t.Parallel()
 	v := play(t, &villain{})
-	c := visit(t, v, func(o *ftpclient.Options) { o.StallTimeout = 100 * time.Millisecond })
+	const patience = 2 * time.Second
+	c := visit(t, v, func(o *ftpclient.Options) { o.StallTimeout = patience })
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,13 +40,13 @@ func TestPutFromSlowPipe(t *testing.T) {
 	defer r.Close()
 	go func() {
 		defer w.Close()
-		for s := range strings.SplitSeq("one two three four", " ") { // several in each StallTimeout
+		for s := range strings.SplitSeq("one two three four five six seven eight", " ") { // more than can be said in time
 			_, _ = io.WriteString(w, s)
-			time.Sleep(70 * time.Millisecond)
+			time.Sleep(patience / 5)
 		}
 	}()
 	n, err := c.Put(testContext(t), "f", r)
-	if n != 15 || err != nil || v.stored() != "onetwothreefour" {
+	if n != 32 || err != nil || v.stored() != "onetwothreefourfivesixseveneight" {
 		t.Errorf("%d bytes, %v; the server has %q", n, err, v.stored())
 	}
 }
@@ -177,6 +178,7 @@ func TestResetIntoFile(t *testing.T) {
 	content := string(noise(1 << 20))
 	var times atomic.Int32
 	v := play(t, &villain{content: content, features: []string{"REST STREAM"}})
+	moved := make(chan struct{}, 1)
 	v.on = map[string]func(*peer, string){"RETR": func(p *peer, arg string) {
 		if times.Add(1) > 1 {
 			p.right("RETR", arg)
@@ -184,7 +186,7 @@ func TestResetIntoFile(t *testing.T) {
 		}
 		d := p.data("150 Coming.")
 		_, _ = io.WriteString(d, content[:300_000])
-		time.Sleep(50 * time.Millisecond) // what is unread is dropped by the reset
+		<-moved // what is unread is dropped by the reset
 		_ = d.(*net.TCPConn).SetLinger(0)
 		_ = d.Close()
 		p.say("426 Cut.")
@@ -195,7 +197,12 @@ func TestResetIntoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	n, err := visit(t, v, again).Get(testContext(t), "f", f)
+	n, err := visit(t, v, again).Get(testContext(t), "f", f, ftpclient.Progress(func(int64) {
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	}))
 	got, _ := os.ReadFile(name)
 	if n != int64(len(content)) || err != nil || string(got) != content {
 		t.Errorf("%d bytes, %v; %d in the file; right: %v", n, err, len(got), bytes.Equal(got, []byte(content)))
@@ -360,7 +367,7 @@ func TestCancelledVisit(t *testing.T) {
 		"CWD": func(p *peer, dir string) {
 			at.Store(dir)
 			cancel()
-			time.Sleep(50 * time.Millisecond) // so that nobody waits any more
+			time.Sleep(50 * time.Millisecond) // so that nobody waits any more, which nobody tells
 			p.say("250 Here.")
 		},
 		"SIZE": func(p *peer, _ string) { p.say("213 " + fmt.Sprint(len(at.Load().(string)))) },

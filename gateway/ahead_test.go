@@ -127,11 +127,15 @@ func TestSentAheadOfLogin(t *testing.T) {
 func TestSentAheadOfNoLogin(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"530 No.\r\n", "332 Account?\r\n"} {
+		soon := time.Now().Add(30 * time.Second)
 		w := newWire(t, "127.0.0.1")
 		w.say("USER anna\r\nPASS y\r\nNOOP\r\nPASV\r\nPORT 127,0,0,1,200,1\r\nRETR sea\r\nUSER anna\r\nPASS x\r\nPASV\r\n")
 		w.gets("USER anna\r\nPASS y\r\nNOOP\r\n")
 		for w.g.Held() < 6 { // else the answer may come before they are looked at
-			time.Sleep(time.Millisecond)
+			if time.Now().After(soon) {
+				t.Fatalf("%d lines are held, want 6", w.g.Held())
+			}
+			time.Sleep(time.Millisecond) // nobody tells
 		}
 		w.answer("331 Password?\r\n" + answer + "200 Noop.\r\n")
 		w.hears("331 Password?\r\n" + answer)
