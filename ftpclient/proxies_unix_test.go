@@ -98,6 +98,7 @@ ServerType standalone
 ServerName gate
 Port %d
 DefaultAddress %s
+SocketBindTight on
 UseIPv6 off
 UseReverseDNS off
 PidFile %s/pid
@@ -106,7 +107,7 @@ DelayEngine off
 <IfModule mod_ctrls.c>
 ControlsEngine off
 </IfModule>
-SystemLog none
+SystemLog %s
 TransferLog none
 WtmpLog off
 User %s
@@ -115,8 +116,8 @@ AuthOrder mod_auth_file.c
 RequireValidShell off
 TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
-TLSRSACertificateFile %s
-TLSRSACertificateKeyFile %s
+TLSECCertificateFile %s
+TLSECCertificateKeyFile %s
 TLSVerifyClient off
 ProxyEngine on
 ProxyRole forward
@@ -128,7 +129,7 @@ ProxyTLSEngine off
   From 127.0.0.0/8
   ProxyForwardEnabled on
 </Class>
-`, modules, s.Port, s.IP, s.Dir, me.Username, group.Name, s.Cert, s.Key, outside, s.Dir))}
+`, modules, s.Port, s.IP, s.Dir, filepath.Join(s.Dir, strangers.SystemLog), me.Username, group.Name, s.Cert, s.Key, outside, s.Dir))}
 	})
 	return func(o *ftpclient.Options) { o.Gate = &ftpclient.Gate{Addr: s.Addr()} }
 }

@@ -4,17 +4,20 @@ package strangers
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -229,10 +232,13 @@ anon_max_rate=0
 		}
 		// $1$ is what every crypt(3) knows; the password is "secret".
 		users := s.Write(t, "users", fmt.Sprintf("test:$1$towpath$ahqmc7Etq45vH1hWO03rW.:%s:%s::%s:/bin/sh\n", me.Uid, me.Gid, s.Root))
+		// Without SocketBindTight it wants its port on all addresses, and does not
+		// start if any server of another test has it on one.
 		conf := fmt.Sprintf(`ServerType standalone
 ServerName test
 Port %d
 DefaultAddress %s
+SocketBindTight on
 UseIPv6 %s
 UseReverseDNS off
 PidFile %s/pid
@@ -241,7 +247,7 @@ DelayEngine off
 <IfModule mod_ctrls.c>
 ControlsEngine off
 </IfModule>
-SystemLog none
+SystemLog %s
 TransferLog none
 WtmpLog off
 User %s
@@ -253,12 +259,12 @@ AllowOverwrite on
 AllowStoreRestart on
 AllowRetrieveRestart on
 DefaultChdir %s
-`, s.Port, s.IP, map[bool]string{false: "off", true: "on"}[strings.Contains(s.IP, ":")], s.Dir, me.Username, group.Name, users, s.Root)
+`, s.Port, s.IP, map[bool]string{false: "off", true: "on"}[strings.Contains(s.IP, ":")], s.Dir, filepath.Join(s.Dir, SystemLog), me.Username, group.Name, users, s.Root)
 		if modules := filepath.Join(filepath.Dir(s.Binary), "../lib/proftpd"); HasFile(modules + "/mod_tls.so") {
 			conf = "ModulePath " + modules + "\nLoadModule mod_tls.c\nLoadModule mod_digest.c\nLoadModule mod_deflate.c\nDeflateEngine on\n" + conf + fmt.Sprintf(`TLSEngine on
 TLSProtocol TLSv1.2 TLSv1.3
-TLSRSACertificateFile %s
-TLSRSACertificateKeyFile %s
+TLSECCertificateFile %s
+TLSECCertificateKeyFile %s
 TLSVerifyClient off
 `, s.Cert, s.Key)
 		}
@@ -327,50 +333,60 @@ func Host(t testing.TB, program string, asRoot bool, command func(testing.TB, *S
 	return HostAt(t, "127.0.0.1", program, asRoot, command)
 }
 
-// reserve keeps a port for a server, which says SO_REUSEADDR as they all do: the
-// kernel gives it to nobody else before the server listens, and nobody answers.
+// The ports that servers listen on. Nobody else comes there: the kernel, and the
+// pools of internal/ports, choose above 32767 where they are told no range, and
+// tests of the gateway from 20000 on.
+const lowPort, highPort = 10000, 19998
+
+// reserve keeps a port for a server, which says SO_REUSEADDR as they all do. It
+// is even: ProFTPD makes active data connections from the port below its own.
 func reserve(t testing.TB, ip netip.Addr) int {
 	t.Helper()
-	family, at := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: ip.As16()})
+	const tries = 100
+	for range tries {
+		port := lowPort + 2*rand.IntN((highPort-lowPort)/2+1)
+		fd, err := claim(ip, port)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			continue
+		case err != nil:
+			t.Skipf("this server needs an address of its own: %v: %v", ip, err)
+		case runtime.GOOS == "linux": // others let nobody share it
+			t.Cleanup(func() { _ = syscall.Close(fd) })
+		default:
+			_ = syscall.Close(fd)
+		}
+		return port
+	}
+	t.Fatalf("of %d ports of %v from %d to %d none is free", tries, ip, lowPort, highPort)
+	return 0
+}
+
+// claim binds a socket that does not listen. Whoever has the port by then, even a
+// claim of another process, is in the way of it; afterwards it is in the way of
+// nobody who says SO_REUSEADDR, and of other claims.
+func claim(ip netip.Addr, port int) (fd int, err error) {
+	family, at := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: ip.As16(), Port: port})
 	if ip.Is4() {
-		family, at = syscall.AF_INET, &syscall.SockaddrInet4{Addr: ip.As4()}
+		family, at = syscall.AF_INET, &syscall.SockaddrInet4{Addr: ip.As4(), Port: port}
 	}
 	syscall.ForkLock.RLock()
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	fd, err = syscall.Socket(family, syscall.SOCK_STREAM, 0)
 	if err == nil {
 		syscall.CloseOnExec(fd)
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		t.Skip(err)
+		return 0, err
 	}
-	free := func() { _ = syscall.Close(fd) }
-	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
-	if err == nil {
-		err = syscall.Bind(fd, at)
+	if err = syscall.Bind(fd, at); err == nil {
+		err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
 	}
 	if err != nil {
-		free()
-		t.Skipf("this server needs an address of its own: %v: %v", ip, err)
+		_ = syscall.Close(fd)
+		return 0, err
 	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		free()
-		t.Fatal(err)
-	}
-	if runtime.GOOS == "linux" { // others let nobody share it
-		t.Cleanup(free)
-	} else {
-		free()
-	}
-	switch a := bound.(type) {
-	case *syscall.SockaddrInet4:
-		return a.Port
-	case *syscall.SockaddrInet6:
-		return a.Port
-	}
-	t.Fatalf("bound to %T", bound)
-	return 0
+	return fd, nil
 }
 
 // HostAt is [Host] at an address of ours.
@@ -379,6 +395,27 @@ func HostAt(t testing.TB, ip, program string, asRoot bool, command func(testing.
 	if asRoot && os.Geteuid() != 0 {
 		t.Skipf("%s runs as root only", program)
 	}
+	const tries = 3
+	for i := 1; ; i++ {
+		s := prepare(t, ip, program)
+		err := s.run(t, asRoot, command(t, s))
+		switch {
+		case err == nil:
+			return s
+		case i == tries || !lostPort.MatchString(err.Error()):
+			t.Fatal(err)
+		}
+		t.Logf("%v; another port is tried", err)
+	}
+}
+
+// lostPort is how servers say that somebody else has their port: vsftpd without
+// the reason, the others as the system does.
+var lostPort = regexp.MustCompile(`(?i)address (already )?in use|could not bind`)
+
+// prepare makes the directory of a server, and chooses its port.
+func prepare(t testing.TB, ip, program string) *Server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "strangers") // nobody may not look into that of t
 	if err != nil {
 		t.Fatal(err)
@@ -398,11 +435,20 @@ func HostAt(t testing.TB, ip, program string, asRoot bool, command func(testing.
 	s.Cert = s.Write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
 	s.Key = s.Write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 	s.Port = reserve(t, netip.MustParseAddr(ip))
-	argv := command(t, s)
+	return s
+}
+
+// run starts the server, which ends with the test, and waits until it listens.
+func (s *Server) run(t testing.TB, asRoot bool, argv []string) error {
+	t.Helper()
+	out, err := os.Create(filepath.Join(s.Dir, "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
 	s.own(t)
 	cmd := s.cmd(argv...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = out, out, out // vsftpd tells its client, on 0, why it cannot start
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() == 0 && !asRoot {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
@@ -410,27 +456,46 @@ func HostAt(t testing.TB, ip, program string, asRoot bool, command func(testing.
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	var end error
 	over := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(over) }()
+	go func() { end = cmd.Wait(); close(over) }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the group is ours
 		<-over
 	})
-	for end := time.Now().Add(patience); ; {
-		if c, err := net.Dial("tcp", s.Addr()); err == nil {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", s.Addr())
+		if err == nil {
 			_ = c.Close()
-			return s
 		}
 		select {
 		case <-over:
-			t.Fatalf("%s did not start: %s", program, out.String())
-		case <-time.After(10 * time.Millisecond):
+			return fmt.Errorf("%s, which was to listen on %s, has ended: %v%s", s.Binary, s.Addr(), cmp.Or(end, errors.New("without an error")), s.said())
+		default:
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not listen: %s", program, out.String())
+		switch {
+		case err == nil:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s does not listen on %s: %w%s", s.Binary, s.Addr(), err, s.said())
 		}
 	}
 }
+
+// said is what the server has written so far, to us and to its log.
+func (s *Server) said() string {
+	var all strings.Builder
+	for _, name := range []string{"output", SystemLog} {
+		b, err := os.ReadFile(filepath.Join(s.Dir, name))
+		if err == nil && len(b) > 0 {
+			fmt.Fprintf(&all, "\n%s: %s", name, bytes.TrimSpace(b))
+		}
+	}
+	return all.String()
+}
+
+// SystemLog is the file in Dir where ProFTPD says what went wrong; elsewhere it says little.
+const SystemLog = "system.log"
 
 // Addr is host:port.
 func (s *Server) Addr() string { return net.JoinHostPort(s.IP, fmt.Sprint(s.Port)) }
