@@ -172,7 +172,7 @@ func TestNftablesLoaded(t *testing.T) {
 	run(t, nft, "flush", "chain", "inet", "filter", "towpath_input")
 	passes(t, false)
 	for _, c := range cases {
-		for _, side := range Sides {
+		for _, side := range sidesOf(c.server, Sides) {
 			run(t, nft, "-c", "-f", written(t, "nftables", c.server, side))
 		}
 	}
@@ -254,7 +254,7 @@ func TestIptablesLoaded(t *testing.T) {
 	}
 	translated(t)
 	for _, c := range cases {
-		for _, side := range Sides {
+		for _, side := range sidesOf(c.server, Sides) {
 			rules := written(t, "iptables", c.server, side)
 			run(t, "sh", rules)
 			run(t, "sh", rules)

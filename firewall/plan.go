@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,7 +20,8 @@ type Server struct {
 	// which port; 0 is any.
 	Active     bool
 	ActivePort uint16
-	// Inside are the server's own addresses. None: rules name no address.
+	// Inside are the server's own addresses. None: rules name no address, which
+	// is refused where they would open other hosts, or a client to everybody.
 	Inside []netip.Addr
 	// External are the addresses that clients reach it by, when a router in
 	// between translates them (NAT) to Inside.
@@ -222,6 +224,14 @@ func (s Server) check(side Side) error {
 		return slices.ContainsFunc(s.Inside, func(a netip.Addr) bool { return a.Is4() == c.Addr().Is4() })
 	}) {
 		return fmt.Errorf("clients %v cannot reach %v: one is IPv4, the other IPv6", s.Clients, s.Inside)
+	}
+	// A router passes on for others too, and who opens connections to a client
+	// can take what source port he likes.
+	switch {
+	case side == AtRouter && len(s.Inside) == 0:
+		return errors.New("on a router, rules without the address of the server open these ports of every host behind it; name it by --inside")
+	case side == AtClient && s.Active && len(s.outside()) == 0:
+		return errors.New("active mode, on a client: rules without the address of the server let everybody in, to all ports from 1024 on; name it by --server, or take passive mode alone (--mode passive)")
 	}
 	return nil
 }

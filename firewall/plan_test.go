@@ -28,6 +28,8 @@ func TestPlanRefuses(t *testing.T) {
 		{"inside", AtServer, func(s *Server) { s.Inside = []netip.Addr{netip.IPv4Unspecified()} }, "address 0.0.0.0"},
 		{"clients", AtServer, func(s *Server) { s.Clients = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")} }, "clients 10.1.2.3/8: not a network; write 10.0.0.0/8"},
 		{"external alone", AtRouter, func(s *Server) { s.External = []netip.Addr{netip.MustParseAddr("203.0.113.7")} }, "external address 203.0.113.7: say which inside address"},
+		{"router for anybody", AtRouter, func(*Server) {}, "open these ports of every host behind it; name it by --inside"},
+		{"client for everybody", AtClient, func(s *Server) { s.Active, s.ActivePort = true, 20 }, "let everybody in, to all ports from 1024 on"},
 		{"two families", AtServer, func(s *Server) {
 			s.Inside = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
 			s.Clients = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}

@@ -38,8 +38,9 @@ the reason above each rule and how all of it is removed.
 The ports are those of the server's configuration, which is found as serve finds
 it, or is that of another server (--config /etc/vsftpd.conf); flags win over it.
 --side says where the firewall stands: on the server, on
-a router before it, or on the client. A router that translates addresses (NAT)
-is told which by --external and --inside. Nothing is changed on this machine.`,
+a router before it, or on the client. A router must be told the address of the
+server by --inside, and by --external the one that it translates (NAT) to that;
+so must a client that lets active mode in. Nothing is changed on this machine.`,
 		Example: `  towpath doctor rules --for ufw --passive-ports 50000-50100
   towpath doctor rules --config /etc/towpath/towpath.toml --clients 10.0.0.0/8
   towpath doctor rules --config /etc/vsftpd.conf --for iptables
