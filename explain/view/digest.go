@@ -15,27 +15,27 @@ type Digest struct {
 	sessions, transfers, lone, failed int
 	// How often there is each verdict, on a transfer and on a session.
 	moved, ended map[explain.Verdict]int
-	// How many sessions each error ails.
+	// How many sessions each reason ails.
 	ails map[string]int
 	// What is kept, as it stands in the story: the first of each rank, and the
-	// first with each error.
-	ranks  [4][]*explain.Session
-	errors map[string]*explain.Session
+	// first with each reason.
+	ranks   [4][]*explain.Session
+	reasons map[string]*explain.Session
 }
 
 // Told takes a session, and says whether it is to be kept.
 func (d *Digest) Told(s *explain.Session) (keep bool) {
 	keep = among(&d.ranks[rank(s.Verdict)], s, mostRows)
-	if d.errors == nil {
-		d.errors, d.ails = map[string]*explain.Session{}, map[string]int{}
+	if d.reasons == nil {
+		d.reasons, d.ails = map[string]*explain.Session{}, map[string]int{}
 		d.moved, d.ended = map[explain.Verdict]int{}, map[explain.Verdict]int{}
 	}
 	for _, f := range s.Findings {
-		if f.Severity != explain.Error {
+		if !reason(f) {
 			continue
 		}
-		if e := d.errors[f.ID]; e == nil || s.Before(e) {
-			d.errors[f.ID], keep = s, true
+		if e := d.reasons[f.ID]; e == nil || s.Before(e) {
+			d.reasons[f.ID], keep = s, true
 		}
 	}
 	if keep {
@@ -53,9 +53,9 @@ func (d *Digest) Told(s *explain.Session) (keep bool) {
 	if s.Verdict == explain.Failed {
 		d.failed++
 	}
-	if erred(s) {
+	if telling(s) {
 		for _, f := range new(View).findings(s.In(words.English)) {
-			if f.Severity == explain.Error {
+			if reason(f.Finding) {
 				d.ails[f.ID]++
 			}
 		}

@@ -108,3 +108,36 @@ func TestDigest(t *testing.T) {
 		}
 	}
 }
+
+// What is urgent without being an error is told of a session that came late, too.
+func TestDigestUrgent(t *testing.T) {
+	t.Parallel()
+	file := record(t, func(w *wire) {
+		for i := range 60 {
+			c := w.dial(netip.AddrPortFrom(netip.MustParseAddr(client), uint16(20000+i)).String(), server+":21")
+			login(c)
+			if i >= 55 {
+				c.talk("C: PORT 203,0,113,9,0,25", "S: 200 OK")
+			}
+			c.talk("C: QUIT", "S: 221 Bye")
+			c.close()
+		}
+	})
+	var digest view.Digest
+	few, err := explain.Explain(t.Context(), []string{file}, explain.Options{Told: digest.Told})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := explain.Explain(t.Context(), []string{file}, explain.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := text(t, func(b *strings.Builder) error { return view.New(all, words.English).WriteText(b) })
+	got := text(t, func(b *strings.Builder) error { return view.New(few, words.English).With(&digest).WriteText(b) })
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-all +few\n%s", d)
+	}
+	if len(few.Sessions) == len(all.Sessions) {
+		t.Error("none was let go")
+	}
+}

@@ -347,7 +347,7 @@ func (v *View) Reasons() []explain.Finding {
 			continue // as most
 		}
 		for _, f := range v.findings(s) {
-			if f.Severity != explain.Error && !urgent(f.ID) {
+			if !reason(f.Finding) {
 				continue
 			}
 			if times[f.ID]++; !seen[f.ID] {
@@ -362,14 +362,14 @@ func (v *View) Reasons() []explain.Finding {
 	return all
 }
 
-// urgent says whether a finding that is no error belongs to the verdict: that of
-// an attack, and that of what cannot be told from this side.
-func urgent(id string) bool { return id == "brute-force" || id == "bounce" || id == "no-connection" }
+// reason says whether a finding belongs to the verdict: an error, and of the
+// others that of an attack, and that of what cannot be told from this side.
+func reason(f explain.Finding) bool {
+	return f.Severity == explain.Error || f.ID == "brute-force" || f.ID == "bounce" || f.ID == "no-connection"
+}
 
 // telling says whether a session has a finding that is a reason.
-func telling(s *explain.Session) bool {
-	return slices.ContainsFunc(s.Findings, func(f explain.Finding) bool { return f.Severity == explain.Error || urgent(f.ID) })
-}
+func telling(s *explain.Session) bool { return slices.ContainsFunc(s.Findings, reason) }
 
 // severity puts what matters most first.
 func severity(s explain.Severity) int {
