@@ -366,10 +366,23 @@ func (v *View) WriteMermaid(w io.Writer) error {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		b.WriteString(columns.Shown(v.Title(s)) + "\n\n```mermaid\n" + d.Mermaid() + "```\n")
+		b.WriteString(markdown(columns.Shown(v.Title(s))) + "\n\n```mermaid\n" + d.Mermaid() + "```\n")
 		if err := flush(w, &b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// markdown makes a text safe for a line of Markdown: whoever chose the name of a
+// user sets no pictures, links or HTML into a ticket.
+func markdown(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		if strings.ContainsRune("\\`*_~[]<>&!|#@", r) || r == ':' && strings.HasPrefix(s[i:], "://") {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }

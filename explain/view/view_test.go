@@ -262,6 +262,21 @@ func TestShown(t *testing.T) {
 	}
 }
 
+// Who chose the name of a user sets no picture into a ticket.
+func TestMarkdown(t *testing.T) {
+	t.Parallel()
+	v := told(t, words.English, []string{"hostile"}, func(w *wire) {
+		c := w.dial(client+":40000", server+":21")
+		c.talk("S: 220 Hello", "C: USER ![x](http://192.0.2.66/x.png)<b>`@ops", "S: 331 Password?", "C: PASS sesame", "S: 230 Hello")
+		c.close()
+	})
+	got, _, _ := strings.Cut(text(t, func(b *strings.Builder) error { return v.WriteMermaid(b) }), "\n")
+	const want = `Session 1: \!\[x\](http\://192.0.2.66/x.png)\<b\>\`+"`"+`\@ops, 192.0.2.7:40000 → 198.51.100.2:21`
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Each language says something else, and none of them an English sentence.
 func TestLanguages(t *testing.T) {
 	t.Parallel()

@@ -353,7 +353,8 @@ func (r *row) clear(x int) {
 func (r *row) String() string { return strings.Join(r.cells, "") }
 
 // Mermaid draws the ladder as a sequence diagram of Mermaid, which GitHub and
-// GitLab show in a ticket.
+// GitLab show in a ticket. They show none of more than 50,000 characters, so long
+// texts lose their ends.
 func (d *Drawing) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("sequenceDiagram\n")
@@ -368,6 +369,7 @@ func (d *Drawing) Mermaid() string {
 		if r.Mark != "" {
 			text = r.Mark + ": " + text
 		}
+		text = clip(text, mostText)
 		if len(r.Path) == 0 {
 			r.Path = []int{0, len(d.Columns) - 1}
 		}

@@ -53,6 +53,18 @@ func ExampleDrawing_Mermaid() {
 	//     Note over c0,c1: refused
 }
 
+// GitHub and GitLab show no diagram of more than 50,000 characters.
+func TestMermaidSize(t *testing.T) {
+	t.Parallel()
+	d := ladder.Drawing{Columns: []ladder.Column{{Title: "client"}, {Title: "server"}}}
+	for i := range 300 {
+		d.Rungs = append(d.Rungs, ladder.Rung{Mark: fmt.Sprint(i), Path: []int{0, 1}, Text: "RETR " + strings.Repeat("名", 32<<10)})
+	}
+	if n := utf8.RuneCountInString(d.Mermaid()); n > 50_000 {
+		t.Errorf("%d characters", n)
+	}
+}
+
 // Whatever is said, nothing stands beyond the width, nothing leaves its line, and
 // nothing reaches a page or a terminal as more than text.
 func FuzzText(f *testing.F) {

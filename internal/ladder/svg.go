@@ -41,8 +41,10 @@ const (
 	markWidth  = 90
 	rungHeight = 30
 	headHeight = 44
-	mostText   = 110 // letters of a rung
 )
+
+// mostText is how many letters of a rung stand where lines do not break.
+const mostText = 110
 
 // SVG draws the ladder for a page with [Style] and [Markers]: the titles stay in
 // sight while the rungs scroll below them.
