@@ -152,7 +152,7 @@ func (v *View) WriteJSON(w io.Writer) error {
 		return err
 	}
 	const none = "\n  \"sessions\": [" // with a newline before it, it stands in no string
-	text := indent(nil, b.Bytes(), 0)
+	text := indent(nil, columns.JSON(b.Bytes()), 0)
 	before, after, _ := strings.Cut(string(text), none)
 	out := bufio.NewWriter(w)
 	out.WriteString(before + none)
@@ -165,7 +165,7 @@ func (v *View) WriteJSON(w io.Writer) error {
 			out.WriteByte(',')
 		}
 		out.WriteString("\n    ")
-		text = indent(text[:0], bytes.TrimSuffix(b.Bytes(), []byte("\n")), 2)
+		text = indent(text[:0], bytes.TrimSuffix(columns.JSON(b.Bytes()), []byte("\n")), 2)
 		out.Write(text)
 	}
 	if len(v.story.Sessions) > 0 {

@@ -748,6 +748,7 @@ func FuzzShown(f *testing.F) {
 			"mermaid":  func(b *strings.Builder) error { return v.WriteMermaid(b) },
 			"page":     func(b *strings.Builder) error { return v.WriteHTML(b) },
 			"dialogue": func(b *strings.Builder) error { return v.WriteDialogue(b, 1) },
+			"JSON":     func(b *strings.Builder) error { return v.WriteJSON(b) },
 		} {
 			if form == "dialogue" && v.Session(1) == nil {
 				continue

@@ -3,8 +3,10 @@
 package columns
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/width"
 
@@ -47,6 +49,31 @@ func Shown(s string) string {
 		}
 		return r
 	}, ftp.Escape(s))
+}
+
+// JSON makes what encoding/json wrote safe for a terminal, as Shown does a text;
+// programs read the same out of it. It leaves DEL, C1 control characters (the
+// eight-bit form of escape sequences) and those that turn the direction of
+// writing as they are.
+func JSON(text []byte) []byte {
+	plain := 0
+	for plain < len(text) && text[plain] < 0x7f {
+		plain++
+	}
+	if plain == len(text) { // as mostly
+		return text
+	}
+	safe := append(make([]byte, 0, len(text)+64), text[:plain]...)
+	for rest := text[plain:]; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if 0x7f <= r && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
+			safe = fmt.Appendf(safe, `\u%04x`, r)
+		} else {
+			safe = append(safe, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	return safe
 }
 
 // Fit makes s exactly n columns wide. What is too long loses its middle, since

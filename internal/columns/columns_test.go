@@ -1,6 +1,7 @@
 package columns_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -25,6 +26,27 @@ func TestFit(t *testing.T) {
 		}
 		if strings.ContainsFunc(got, unicode.IsControl) {
 			t.Errorf("control character in %q", got)
+		}
+	})
+}
+
+// Whatever stands in JSON, a terminal shows it as it is, and a program reads what
+// was written.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\x7f\u0080\u009b\u00a0\u202e\u2066\u061c\\\"名")))).Draw(t, "name")
+		text, err := json.Marshal(map[string]string{name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		safe := columns.JSON(text)
+		if strings.ContainsFunc(string(safe), func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+			t.Errorf("%q is not harmless", safe)
+		}
+		var got map[string]string
+		if err := json.Unmarshal(safe, &got); err != nil || got[name] != name {
+			t.Errorf("%q is read as %q: %v", safe, got, err)
 		}
 	})
 }

@@ -2,10 +2,11 @@ package progress
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
 	"time"
+
+	"towpath/internal/columns"
 )
 
 // events shows one JSON object in each line.
@@ -45,8 +46,7 @@ type note struct {
 }
 
 // JSON returns v as one line of JSON that does nothing to a terminal: names are
-// the word of a server, and encoding/json leaves the C1 control characters
-// (U+0080 to U+009F, the eight-bit form of escape sequences) and DEL as they are.
+// the word of a server.
 func JSON(v any) ([]byte, error) {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -54,20 +54,7 @@ func JSON(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	text := b.String()
-	safe := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == 0x7f:
-			safe = append(safe, `\u007f`...)
-		case text[i] == 0xc2 && text[i+1] < 0xa0: // encoding/json writes valid UTF-8
-			safe = fmt.Appendf(safe, `\u%04x`, text[i+1])
-			i++
-		default:
-			safe = append(safe, text[i])
-		}
-	}
-	return safe, nil
+	return columns.JSON([]byte(b.String())), nil
 }
 
 func line(v any) string {
