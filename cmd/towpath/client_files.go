@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
+	"towpath/internal/columns"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
 )
@@ -124,7 +124,7 @@ func writeJSON(w io.Writer, v any) error {
 // not, so that other programs get the names that there are.
 func nameWriter(w io.Writer) func(string) string {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return ftp.Escape
+		return columns.Shown
 	}
 	return func(s string) string { return s }
 }

@@ -20,7 +20,7 @@ import (
 const payload = "\x1b]0;owned\a\x1b[2J\u009b31m"
 
 // leak is what must never come out of a terminal: what the payload begins with.
-var leaks = []string{"\x1b]0;", "\a", "\x1b[2J", "\u009b"}
+var leaks = []string{"\x1b]0;", "\a", "\x1b[2J", "\u009b", "\u202e"}
 
 // hostile is a server all of whose words hold the payload.
 func hostile(t *testing.T) (addr string) {
@@ -79,7 +79,7 @@ func hostileSession(c net.Conn) {
 			_, port, _ := net.SplitHostPort(passive.Addr().String())
 			say("229 %s (|||" + port + "|)")
 		case "LIST":
-			data("-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b\r\n" +
+			data("-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b\u202egpj.exe\r\n" +
 				"lrwxrwxrwx 1 u g 3 Jan  1  2020 c -> d" + payload + "\r\n" +
 				"-rw-r--r-- 1 u g 3 Jan  1  2020 ../../evil" + payload + "\r\n" +
 				"nonsense" + payload + "\r\n")

@@ -271,7 +271,7 @@ func TestMarkdown(t *testing.T) {
 		c.close()
 	})
 	got, _, _ := strings.Cut(text(t, func(b *strings.Builder) error { return v.WriteMermaid(b) }), "\n")
-	const want = `Session 1: \!\[x\](http\://192.0.2.66/x.png)\<b\>\`+"`"+`\@ops, 192.0.2.7:40000 → 198.51.100.2:21`
+	const want = `Session 1: \!\[x\](http\://192.0.2.66/x.png)\<b\>\` + "`" + `\@ops, 192.0.2.7:40000 → 198.51.100.2:21`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

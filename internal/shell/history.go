@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,20 +32,15 @@ func OpenHistory(path string, keep func(string) string) (*History, error) {
 	if path == "" {
 		return h, nil
 	}
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil
 	}
 	if err != nil {
 		return h, fmt.Errorf("history: %w", err)
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		h.lines = append(h.lines, lines.Text())
-	}
-	if err := lines.Err(); err != nil {
-		return h, fmt.Errorf("history %s: %w", path, err)
+	for line := range strings.Lines(string(text)) {
+		h.lines = append(h.lines, strings.TrimRight(line, "\r\n"))
 	}
 	if len(h.lines) > 2*historyLines { // grown by many sessions: keep the newer half
 		h.lines = slices.Clone(h.lines[len(h.lines)-historyLines:])

@@ -43,6 +43,26 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// A line that was pasted may be long; the history goes on behind it.
+func TestHistoryLong(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "history")
+	keep := func(line string) string { return line }
+	h, err := OpenHistory(path, keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"ls", "mget " + strings.Repeat("name ", 20_000) + "last", "pwd"}
+	for _, l := range want {
+		if err := h.Add(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, err := OpenHistory(path, keep); err != nil || !reflect.DeepEqual(again.Lines(), want) {
+		t.Errorf("%d lines of %d, %v", len(again.Lines()), len(want), err)
+	}
+}
+
 // A history does not grow for ever: when it is opened the older half goes.
 func TestHistoryTrim(t *testing.T) {
 	t.Parallel()

@@ -12,11 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
+	"unicode/utf8"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+
+	"towpath/internal/columns"
 )
 
 // ErrInterrupted: a question was answered by Ctrl-C.
@@ -105,12 +108,13 @@ func (s *Screen) Close() error {
 
 // ReadLine waits for a line. io.EOF is the end of all: Ctrl-D.
 func (s *Screen) ReadLine(ctx context.Context, prompt string) (string, error) {
+	prompt = columns.Shown(prompt) // it names a directory of the server
 	s.send(promptMsg{prompt, true})
 	defer s.send(promptMsg{prompt, false})
 	select {
 	case l := <-s.lines:
 		if l.err == nil {
-			s.print(prompt + show(l.line))
+			s.print(prompt + columns.Shown(l.line))
 		}
 		return l.line, l.err
 	case <-s.done:
@@ -133,7 +137,7 @@ func (s *Screen) Ask(ctx context.Context, question string, hidden bool) (string,
 		if a.err == nil && hidden {
 			s.print(clean(question))
 		} else if a.err == nil {
-			s.print(clean(question) + show(a.line))
+			s.print(clean(question) + columns.Shown(a.line))
 		}
 		return a.line, a.err
 	case <-s.done:
@@ -267,7 +271,7 @@ func clean(text string) string {
 	for i, l := range lines {
 		l = strings.TrimSuffix(l, "\r")
 		l = strings.ReplaceAll(l, "\t", "    ")
-		lines[i] = show(l)
+		lines[i] = columns.Shown(l)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -437,7 +441,7 @@ func (e *editor) key(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 			}
 			return e, nil
 		}
-		text := e.prompt + show(e.input.Value()) + "^C"
+		text := e.prompt + columns.Shown(e.input.Value()) + "^C"
 		e.set("")
 		e.back = 0
 		return e, tea.Println(text)
@@ -568,7 +572,7 @@ func (e *editor) completed(msg completeMsg) tea.Cmd {
 	}
 	var text []string
 	if len(names) > 0 && (e.tabs >= 2 || line == msg.line && msg.Hint != "") {
-		text = append(text, columns(names, e.screen.Width()))
+		text = append(text, inColumns(names, e.screen.Width()))
 	}
 	if msg.Hint != "" {
 		text = append(text, msg.Hint)
@@ -576,21 +580,21 @@ func (e *editor) completed(msg completeMsg) tea.Cmd {
 	if len(text) == 0 {
 		return nil
 	}
-	shown := e.prompt + show(e.input.Value()) + "\n" + strings.Join(text, "\n")
+	shown := e.prompt + columns.Shown(e.input.Value()) + "\n" + strings.Join(text, "\n")
 	return func() tea.Msg { e.screen.print(shown); return nil }
 }
 
 // mostNames are shown of those that are possible.
 const mostNames = 200
 
-// columns sets names in columns, without the directory that all of them share.
-func columns(names []string, width int) string {
+// inColumns sets names in columns, without the directory that all of them share.
+func inColumns(names []string, width int) string {
 	total := len(names)
 	cut := strings.LastIndexByte(commonPrefix(names), '/') + 1
 	widest := 0
 	var shown []string
 	for _, n := range names[:min(total, mostNames)] {
-		n = show(n[cut:])
+		n = columns.Shown(n[cut:])
 		shown = append(shown, n)
 		widest = max(widest, lipgloss.Width(n))
 	}
@@ -624,17 +628,13 @@ func (e *editor) View() tea.View {
 	case e.ask.answer != nil:
 		prompt = e.ask.question
 	case e.searching:
-		prompt, text = "(search) "+show(e.search)+": ", show(e.found)
+		prompt, text = "(search) "+columns.Shown(e.search)+": ", columns.Shown(e.found)
 	case !e.waits:
 		prompt = "… "
 	}
 	width := e.screen.Width()
 	if limit := width / 2; lipgloss.Width(prompt) > limit && e.ask.answer == nil && !e.searching {
-		r := []rune(prompt)
-		for len(r) > 0 && lipgloss.Width(string(r)) > limit-1 {
-			r = r[1:]
-		}
-		prompt = "…" + string(r)
+		prompt = "…" + ending(prompt, limit-1)
 	}
 	e.input.SetWidth(max(width-lipgloss.Width(prompt)-2, 4))
 	v := tea.NewView("")
@@ -650,6 +650,19 @@ func (e *editor) View() tea.View {
 	lines := append([]string{prompt + text}, e.bars()...)
 	v.Content = strings.Join(lines, "\n")
 	return v
+}
+
+// ending is the end of a text that fits into so many columns.
+func ending(text string, width int) string {
+	start := len(text)
+	for start > 0 {
+		r, n := utf8.DecodeLastRuneInString(text[:start])
+		if width -= columns.Of(r); width < 0 {
+			break
+		}
+		start -= n
+	}
+	return text[start:]
 }
 
 // bars are the rows of the jobs: all of one alone, and of several the last of
@@ -668,22 +681,13 @@ func (e *editor) bars() []string {
 		}
 		rows = append(rows, all...)
 	}
-	if more := len(rows) - mostRows; more > 0 {
-		rows = append(rows[:mostRows], "… and "+plural(more, "more job"))
+	// What is higher than the screen would push the line out of it.
+	room := max(min(int(e.screen.height.Load())-1, mostRows+1), 0)
+	if more := len(rows) - room; more > 0 && room > 0 {
+		rows = append(rows[:room-1], fmt.Sprintf("… and %d more", more+1))
 	}
-	return rows
-}
-
-// show makes text safe for a line of the screen: no control characters, nor
-// those that turn the direction of writing.
-func show(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, escape(text))
+	return rows[:min(len(rows), room)]
 }
 
 // Terminal reports whether a file can hold a screen.
-func Terminal(f *os.File) bool { return isTerminal(f) && os.Getenv("TERM") != "dumb" }
+func Terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" }

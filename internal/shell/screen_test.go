@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	tea "charm.land/bubbletea/v2"
 )
 
 func TestComplete(t *testing.T) {
@@ -39,7 +41,7 @@ func TestComplete(t *testing.T) {
 
 func TestColumns(t *testing.T) {
 	t.Parallel()
-	got := columns([]string{"pub/a", "pub/日本", "pub/c", "pub/\x1b"}, 14)
+	got := inColumns([]string{"pub/a", "pub/日本", "pub/c", "pub/\x1b"}, 14)
 	if want := "a     c\n日本  \\x1b"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -75,6 +77,35 @@ func TestLineWriter(t *testing.T) {
 	w.Flush()
 	if want := []string{"ab\nc", "d\\x1b[2J\ufffde    f"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The end of a prompt is what tells; a server can make a directory's name as long
+// as it likes.
+func TestPrompt(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "", "a> ": "a> ", "alice@here:/a/b> ": ":/a/b> ", "日本> ": "日本> ", "x日本語> ": "本語> "} {
+		if got := ending(text, 7); got != want {
+			t.Errorf("%q ends in %q, want %q", text, got, want)
+		}
+	}
+	if got := ending(strings.Repeat("日", 1<<20)+"> ", 9); got != "日日日> " {
+		t.Errorf("%q", got)
+	}
+}
+
+// However low the screen is, the line to edit is on it.
+func TestLowScreen(t *testing.T) {
+	t.Parallel()
+	s := &Screen{}
+	e := newEditor(s)
+	e.prompt, e.waits = "here> ", true
+	e.Update(rowsMsg{1, []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}})
+	for height, want := range map[int]string{1: "", 2: "… and 9 more", 4: "1\n2\n… and 7 more", 24: "1\n2\n3\n4\n5\n6\n7\n… and 2 more"} {
+		e.Update(tea.WindowSizeMsg{Width: 80, Height: height})
+		if line, got, _ := strings.Cut(e.View().Content, "\n"); !strings.HasPrefix(line, "here>") || got != want {
+			t.Errorf("on %d rows: %q, want %q", height, got, want)
+		}
 	}
 }
 
@@ -218,10 +249,10 @@ func TestScreen(t *testing.T) {
 	out.until(t, "ahead") // so it was looked at
 	eof := make(chan error)
 	go func() {
-		_, err := s.ReadLine(t.Context(), "last> ")
+		_, err := s.ReadLine(t.Context(), "\u202elast> ")
 		eof <- err
 	}()
-	out.until(t, "last>")
+	out.until(t, "\ufffdlast>")
 	press("\x15\x04") // in a line that is empty again, it is the end
 	if err := <-eof; !errors.Is(err, io.EOF) {
 		t.Errorf("the end is %v", err)
