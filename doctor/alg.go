@@ -34,6 +34,7 @@ func (a *announcement) text() string {
 type remark struct {
 	node string
 	why  Deaf
+	port uint16 // where the control connection went there
 }
 
 // Deaf is why an ALG on the way did nothing.
@@ -54,7 +55,7 @@ func (m *machine) read(f *flow, dir way, says *announcement) reason {
 		return ""
 	}
 	deaf := func(d Deaf) reason {
-		says.remarks = append(says.remarks, remark{m.Name, d})
+		says.remarks = append(says.remarks, remark{m.Name, d, f.arrives[forth].dst.Port()})
 		return ""
 	}
 	own := f.arrives[dir].src.Addr()

@@ -116,7 +116,7 @@ func (r remark) phrase(n *topology.Network) words.Phrase {
 	case Blind:
 		return words.Say("alg-blind", "node", r.node)
 	case OtherPort:
-		return words.Say("alg-other-port", "node", r.node, "ports", n.Node(r.node).ALG.Ports, "port", n.Session.To.Port())
+		return words.Say("alg-other-port", "node", r.node, "ports", n.Node(r.node).ALG.Ports, "port", r.port)
 	case OtherAddress:
 		return words.Say("alg-other-address", "node", r.node)
 	case Missed:

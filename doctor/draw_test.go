@@ -162,3 +162,17 @@ func TestPicture(t *testing.T) {
 		t.Errorf("-update would change it: -file +drawn\n%s", diff)
 	}
 }
+
+// The title is what the file of somebody else has.
+func TestTitleOrdersNothing(t *testing.T) {
+	t.Parallel()
+	n := lookup(t, "no-nat")
+	n.Title = "a \x1b[2Jnet 网"
+	var b strings.Builder
+	if err := doctor.NewReport(n, doctor.Predict(n)).WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "net 网") {
+		t.Errorf("%q", b.String())
+	}
+}

@@ -34,16 +34,23 @@ func (m *machine) onward(leg tuple, in string) netip.AddrPort {
 	return f.arrives[back].src
 }
 
-// dial opens the control connection, leg for leg.
+// dial opens the control connection, leg for leg. A gateway that would come to
+// one that it has passed, as to itself, does not: nobody has told it the server.
 func (o *outcome) dial(client *machine) {
 	w := o.world
 	m, to := client, w.net.Session.To
-	for range w.machines {
+	for {
 		out, _, _ := m.route(to.Addr())
 		from := netip.AddrPortFrom(m.own(out, to.Addr()), controlFrom)
 		leg := w.connect(m, from, to, func(m *machine, at netip.AddrPort) bool {
 			return m.Server != nil && at.Port() == m.Server.ControlPort() || m.reads(at.Port())
 		})
+		if leg.ok && slices.ContainsFunc(o.legs, func(l attempt) bool { return l.at == leg.at }) {
+			last := &o.legs[len(o.legs)-1]
+			last.ok, last.end = false, refused
+			last.fate.ending, last.fate.reason = refused, byLoop
+			break
+		}
 		o.legs = append(o.legs, leg)
 		if !leg.ok || !leg.at.reads(leg.far.dst.Port()) {
 			break
@@ -89,14 +96,14 @@ type span struct {
 	legs []attempt
 }
 
-// spans parts the control connection where a gateway reads. says.remarks tells
-// of those that do not.
+// spans parts the control connection where a gateway reads; blind tells of those
+// that do not.
 func (o *outcome) spans(clear bool) (all []span, blind []remark) {
 	begin := 0
 	for i, l := range o.legs {
 		last := i == len(o.legs)-1
 		if !last && !clear && !l.at.ALG.TerminateTLS {
-			blind = append(blind, remark{l.at.Name, Blind})
+			blind = append(blind, remark{node: l.at.Name, why: Blind})
 			continue
 		}
 		legs := o.legs[begin : i+1]

@@ -115,7 +115,7 @@ func repairs(n *topology.Network, v Verdict) []Repair {
 			again := judge(changed, v.Mode)
 			switch {
 			case again.Works:
-				found = append(found, costs(Repair{Changes: done}, m.ID))
+				found = append(found, priced(Repair{Changes: done}))
 			case len(done) < maxChanges:
 				queue = append(queue, state{changed, again, done})
 			}
@@ -130,13 +130,15 @@ func repairs(n *topology.Network, v Verdict) []Repair {
 // prices are what some changes cost.
 var prices = map[string]words.Phrase{
 	"clear-again": words.Say("price.clear-again"),
-	"foreign":     words.Say("price.foreign"),
 }
 
-// costs adds to a repair the price of a change, if there is one.
-func costs(r Repair, id string) Repair {
-	r.result = prices[id]
-	r.Result = r.result.In(words.English)
+// priced adds to a repair what one of its changes costs, if one does.
+func priced(r Repair) Repair {
+	for _, c := range r.Changes {
+		if price, ok := prices[c.ID]; ok {
+			r.result, r.Result = price, price.In(words.English)
+		}
+	}
 	return r
 }
 
@@ -232,7 +234,7 @@ func moves(n *topology.Network, v Verdict) []move {
 		add(o.external(v))
 		add(o.sourceNAT(n)...)
 	case CauseOtherServer:
-		add(sticky(n, v.Hop)...)
+		add(sticky(n)...)
 	case CauseForgotten:
 		add(patience(n, o)...)
 		return all
@@ -258,10 +260,11 @@ func (o *outcome) peered(v Verdict) bool {
 }
 
 // listening makes sure that the listener of a mode has a range of its own, and
-// returns it with the words to be said about it.
-func listening(v Verdict, n *topology.Network) (topology.Ports, words.Phrase, func(*topology.Network)) {
+// returns it with the words to be said about it. The control connection has but
+// the port that it went to there.
+func listening(v Verdict, n *topology.Network, there uint16) (topology.Ports, words.Phrase, func(*topology.Network)) {
 	if v.outcome.control {
-		return topology.Port(v.outcome.dialled.Port()), words.Phrase{}, func(*topology.Network) {}
+		return topology.Port(there), words.Phrase{}, func(*topology.Network) {}
 	}
 	name := n.Session.From
 	if !v.Mode.active() {
@@ -287,8 +290,8 @@ func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // allow opens the firewall that dropped the packet.
 func (o *outcome) allow(n *topology.Network, v Verdict) move {
-	ports, first, give := listening(v, n)
 	f := o.fate
+	ports, first, give := listening(v, n, f.last.dst.Port())
 	rule := topology.Rule{In: f.in, Out: f.out, To: host(f.last.dst.Addr()), Ports: ports, Do: topology.Accept}
 	name, to := f.at.Name, f.last.dst.Addr()
 	says := words.Say("change.allow", "first", first, "to", to, "ports", ports, "node", name)
@@ -309,8 +312,8 @@ func (o *outcome) allow(n *topology.Network, v Verdict) move {
 
 // forward forwards the range on the NAT that did not know where to send it.
 func (o *outcome) forward(n *topology.Network, v Verdict) []move {
-	ports, first, give := listening(v, n)
 	f := o.fate
+	ports, first, give := listening(v, n, f.came.dst.Port())
 	var to netip.Addr
 	if fl := o.controlFlow(f.at); fl != nil && !o.control {
 		to = fl.leaves(forth).dst.Addr()
@@ -425,7 +428,7 @@ func (o *outcome) oneAddress(n *topology.Network) []move {
 }
 
 // sticky lets a balancer send all connections of a client to one server.
-func sticky(n *topology.Network, _ string) []move {
+func sticky(n *topology.Network) []move {
 	var all []move
 	for _, r := range n.Routers {
 		if !slices.ContainsFunc(r.Forwards, func(f topology.Forward) bool { return len(f.To) > 1 && !f.Sticky }) {

@@ -158,7 +158,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	say := func(name string, args ...any) string { return words.Say(name, args...).In(r.lang) }
 	wrap := func(first, others, text string) { columns.Wrap(&b, first, others, text, width) }
-	fmt.Fprintf(&b, "%s: %s\n", r.Network, r.Title)
+	fmt.Fprintf(&b, "%s: %s\n", r.Network, columns.Shown(r.Title)) // as a file has it
 	wrap("", "", r.Verdict)
 	b.WriteByte('\n')
 	rows := [][]string{{say("head.mode"), say("head.result"), say("head.where"), say("head.seen"), say("head.cause")}}

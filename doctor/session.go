@@ -51,7 +51,8 @@ type outcome struct {
 	// how far that came.
 	dialled netip.AddrPort
 	steps   []Step
-	// told is what the other end heard, said what the first one announced.
+	// said is what one end announced, told what the other heard. Between them
+	// gateways may have announced something of their own.
 	said, told *announcement
 	// link is the control connection, legs the parts of it between gateways,
 	// world what is remembered at the end.
@@ -112,9 +113,7 @@ func (o *outcome) say(s span, mode Mode, named netip.AddrPort, blind []remark) (
 	}
 	told = said
 	told.remarks = slices.Clone(blind)
-	if o.said == nil {
-		o.said, o.told = &said, &told
-	}
+	o.said, o.told = &said, &told
 	legs := slices.Clone(s.legs)
 	if !mode.active() {
 		slices.Reverse(legs)
@@ -136,7 +135,6 @@ func (o *outcome) say(s span, mode Mode, named netip.AddrPort, blind []remark) (
 		}
 		return told, false
 	}
-	o.told = &told
 	return told, true
 }
 
@@ -157,6 +155,11 @@ func (o *outcome) transfer(mode Mode, port uint16) {
 	if mode.active() {
 		slices.Reverse(order)
 	}
+	type part struct {
+		said, told *announcement
+		dialled    netip.AddrPort
+	}
+	parts := make([]part, len(spans))
 	var way []Step
 	for _, i := range order {
 		at := port
@@ -172,8 +175,13 @@ func (o *outcome) transfer(mode Mode, port uint16) {
 			return
 		}
 		way = continued(way, o.steps)
+		parts[i] = part{o.said, o.told, o.dialled}
 	}
-	o.steps = way
+	opened, announced := parts[order[0]], parts[order[len(order)-1]]
+	if slices.ContainsFunc(modes, func(m Mode) bool { return m.active() != mode.active() }) {
+		opened, announced = parts[0], parts[0] // the server knows nothing of this mode
+	}
+	o.said, o.told, o.dialled, o.steps = announced.said, opened.told, opened.dialled, way
 }
 
 // lowest is the first port that a listener can choose.
@@ -395,6 +403,11 @@ func regions(n *topology.Network, r topology.PortRange) []topology.PortRange {
 		}
 		for _, s := range m.SourceNAT {
 			for _, p := range s.Ports {
+				cut(int(p.Low), int(p.High))
+			}
+		}
+		if m.ALG != nil && m.ALG.Kind == topology.Gateway {
+			for _, p := range m.ALG.Ports {
 				cut(int(p.Low), int(p.High))
 			}
 		}

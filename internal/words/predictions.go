@@ -238,7 +238,6 @@ var predictions = map[string]message{
 
 	// What it costs, and why it does not help.
 	"price.clear-again": {"The control connection is readable to everybody from then on.", "此后控制连接对所有人都是明文可读的。", "此後控制連線對所有人都是明文可讀的。", "以後、制御コネクションは誰にでも読めるようになります。"},
-	"price.foreign":     {"This opens the door to bounce attacks.", "这会给反弹攻击（bounce attack）打开大门。", "這會給反彈攻擊（bounce attack）打開大門。", "これはバウンス攻撃への扉を開きます。"},
 	"useless.forward-20.active": {
 		"Port 20 is where the server connects from. Nobody sends anything to port 20 of the client: the connection goes to the port that the client announces. Still: {why}",
 		"端口 20 是服务器发起连接的源端口。没有人会向客户端的端口 20 发送数据：连接的目标是客户端通告的端口。因此仍然：{why}",
