@@ -155,6 +155,11 @@ func TestBadNetworks(t *testing.T) {
 		{"via a stranger", `"192.0.2.12"`, `"192.0.9.12"`, 33, "no link of a"},
 		{"via a host", `"192.0.2.12"`, `"192.0.2.2"`, 33, "the host client"},
 		{"bits behind", `"0.0.0.0/0"`, `"10.1.0.0/8"`, 32, "want 10.0.0.0/8"},
+		{"subnet of both families", "subnets = [\"192.0.2.0/24\"]", "subnets = [\"::ffff:192.0.2.0/120\"]", 9, "want an address of IPv4"},
+		{"zone", "[host.client]", "[host.client]\nexternal = \"fe80::1%eth0\"", 14, "without a zone"},
+		{"route twice", "via = \"192.0.2.12\"", "via = \"192.0.2.12\"\n[[router.route]]\nto = \"0.0.0.0/0\"\nvia = \"192.0.2.1\"", 35, "a has a route to 0.0.0.0/0 already"},
+		{"route to its own link", `to = "0.0.0.0/0"`, `to = "192.0.2.0/24"`, 32, "none to those of its own interfaces"},
+		{"two families", "[[router]]\nname = \"b\"", "[[router]]\nname = \"b\"\nsource-nat = [{ out = \"y\", addresses = [\"192.0.2.12\", \"2001:db8::1\"] }]", 37, "want a rule for each"},
 		{"loop", `addresses = ["192.0.2.12/24"]`, "addresses = [\"192.0.2.12/24\"]\n[[router.route]]\nto = \"0.0.0.0/0\"\nvia = \"192.0.2.11\"\n", 33, "a -> b -> a"},
 		{"no client", `from = "client"`, `from = "server"`, 4, "want one of [client]"},
 		{"name", `name = "small"`, `name = "Small net"`, 1, "small letters"},
@@ -178,6 +183,27 @@ func TestBadNetworks(t *testing.T) {
 		if e.Line != tt.line || e.Column < 1 || !strings.Contains(e.Error(), tt.want) {
 			t.Errorf("%s: %v\nwant line %d and %q", tt.name, e, tt.line, tt.want)
 		}
+	}
+}
+
+// A link without subnets is told, also where somebody stands on it without an
+// address.
+func TestNoSubnets(t *testing.T) {
+	t.Parallel()
+	n, err := topology.Lookup("no-nat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n.Links {
+		n.Links[i].Subnets = nil
+	}
+	for _, node := range n.Nodes() {
+		for i := range node.Interfaces {
+			node.Interfaces[i].Addresses = nil
+		}
+	}
+	if err := n.Validate(); err == nil || !strings.Contains(err.Error(), "has no subnet") {
+		t.Errorf("%v, want that there is no subnet", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func (n *Network) Validate() error {
 	}
 	c.session()
 	if c.err == nil {
-		c.loops()
+		c.loops(at)
 	}
 	if c.err != nil {
 		return c.err
@@ -91,6 +91,7 @@ func (c *checker) links() {
 			if !s.IsValid() || s != s.Masked() {
 				c.bad(path+".subnets", "subnet %v has bits set behind its length; want %v", s, s.Masked())
 			}
+			c.bare(path+".subnets", s.Addr())
 		}
 	}
 }
@@ -121,7 +122,7 @@ func (c *checker) node(path string, n *Node, router bool, seen map[string]bool, 
 			continue
 		}
 		if len(f.Addresses) == 0 {
-			c.bad(p, "%s has no address on %s; want one in %v", n.Name, f.Link, l.Subnets[0])
+			c.bad(p, "%s has no address on %s; want one in %v", n.Name, f.Link, l.Subnets)
 		}
 		for _, a := range f.Addresses {
 			if !slices.Contains(l.Subnets, a.Masked()) {
@@ -158,6 +159,7 @@ func (c *checker) rules(path string, n *Node) {
 	for i, f := range n.Forwards {
 		p := fmt.Sprintf("%s.forward[%d]", path, i)
 		c.iface(p+".in", n, f.In, true)
+		c.bare(p+".address", f.Address)
 		if !f.Address.IsValid() {
 			c.bad(p, "a forward needs the address that it is for, address = \"…\"")
 		}
@@ -165,6 +167,7 @@ func (c *checker) rules(path string, n *Node) {
 			c.bad(p, "a forward needs the address of a host, to = [\"…\"]")
 		}
 		for _, to := range f.To {
+			c.bare(p+".to", to)
 			// A gateway opens a connection of its own, of whatever family.
 			translates := n.ALG != nil && n.ALG.Kind == Gateway && len(f.Ports) > 0 && n.ALG.Ports.holds(f.Ports)
 			if to.Is4() != f.Address.Is4() && !translates || !to.IsValid() {
@@ -183,8 +186,12 @@ func (c *checker) rules(path string, n *Node) {
 		p := fmt.Sprintf("%s.source-nat[%d]", path, i)
 		c.iface(p+".out", n, s.Out, false)
 		for _, a := range s.Addresses {
+			c.bare(p+".addresses", a)
 			if !a.IsValid() || s.From.IsValid() && a.Is4() != s.From.Addr().Is4() {
 				c.bad(p+".addresses", "%v is not of the family of %v; want the same", a, s.From)
+			}
+			if first := s.Addresses[0]; a.Is4() != first.Is4() {
+				c.bad(p+".addresses", "%v is not of the family of %v; want a rule for each", a, first)
 			}
 		}
 		c.ports(p+".ports", s.Ports)
@@ -221,6 +228,13 @@ func (c *checker) rules(path string, n *Node) {
 	c.duration(path+".idle", n.Idle)
 }
 
+// bare refuses the forms of an address that no packet has.
+func (c *checker) bare(path string, a netip.Addr) {
+	if a.Zone() != "" || a.Is4In6() {
+		c.bad(path, "%v: want an address of IPv4, or one of IPv6 without a zone", a)
+	}
+}
+
 // ports checks what Go code may have put together by hand.
 func (c *checker) ports(path string, p Ports) {
 	for _, r := range p {
@@ -238,6 +252,7 @@ func (c *checker) duration(path string, d Duration) {
 
 func (c *checker) programs(path string, n *Node) {
 	family := func(path string, a netip.Addr) {
+		c.bare(path, a)
 		if a.IsValid() && a.Is4() != c.n.Session.To.Addr().Is4() {
 			c.bad(path, "%v is not of the family of the session, to %v; want the same", a, c.n.Session.To)
 		}
@@ -262,8 +277,18 @@ func (c *checker) programs(path string, n *Node) {
 }
 
 func (c *checker) routes(path string, n *Node, at map[netip.Addr]string) {
+	known := map[netip.Prefix]bool{} // Linux has one route to each
+	for _, i := range n.Interfaces {
+		for _, a := range i.Addresses {
+			known[a.Masked()] = true
+		}
+	}
 	for i, r := range n.Routes {
 		p := fmt.Sprintf("%s.route[%d]", path, i)
+		if known[r.To] {
+			c.bad(p+".to", "%s has a route to %v already; want one for each network, and none to those of its own interfaces", n.Name, r.To)
+		}
+		known[r.To] = true
 		switch {
 		case !r.To.IsValid() || r.To != r.To.Masked():
 			c.bad(p+".to", "%v has bits set behind its length; want %v", r.To, r.To.Masked())
@@ -338,17 +363,9 @@ func (c *checker) session() {
 }
 
 // loops finds routers that send what they do not know round in a circle.
-func (c *checker) loops() {
+func (c *checker) loops(owner map[netip.Addr]string) {
 	next := map[string]map[string]string{} // router -> prefix -> router
 	where := map[string]string{}
-	owner := map[netip.Addr]string{}
-	for _, n := range c.n.Nodes() {
-		for _, i := range n.Interfaces {
-			for _, a := range i.Addresses {
-				owner[a.Addr()] = n.Name
-			}
-		}
-	}
 	for i, r := range c.n.Routers {
 		next[r.Name] = map[string]string{}
 		for k, route := range r.Routes {
@@ -362,7 +379,7 @@ func (c *checker) loops() {
 		for _, route := range r.Routes {
 			to := route.To.String()
 			way := []string{r.Name}
-			for at := next[r.Name][to]; at != "" && at != "."; at = next[at][to] {
+			for at := next[r.Name][to]; at != ""; at = next[at][to] {
 				way = append(way, at)
 				if at == r.Name {
 					c.bad(where[r.Name+" "+to], "packets to %s go round in a loop, %s; want one of them to send elsewhere", to, strings.Join(way, " -> "))
