@@ -571,6 +571,13 @@ func (t *talk) inspect(d *deal, i int) {
 	} else if c.Missing > 0 {
 		t.found(nil, i, "missing", Note, ended(), "missing", c.Missing, "bytes", x.Bytes)
 	}
+	if x.undone != "" {
+		how, made := Note, int64(0)
+		if x.Decoded != nil {
+			how, made = Warning, *x.Decoded
+		}
+		t.found(nil, i, x.undone, how, ended(x.Asked.Packet), "mode", x.Coding, "bytes", made)
+	}
 	if c.Stalled > time.Second {
 		t.found(nil, i, "stall", Warning, ended(), "seconds", fmt.Sprintf("%.1f", c.Stalled.Seconds()))
 	}
@@ -589,7 +596,7 @@ func (t *talk) inspect(d *deal, i int) {
 // its 150, or in answer to SIZE. It is 0 if it said nothing.
 func (t *talk) size(d *deal) (size int64, packet int) {
 	x := d.transfer
-	if x.Verb != "RETR" || x.Offset != 0 || d.coded || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
+	if x.Verb != "RETR" || x.Offset != 0 || x.Coding != "" || !strings.HasPrefix(x.Type, "I") || x.CommandAt < 0 {
 		return 0, 0
 	}
 	for _, c := range slices.Backward(t.Commands[:x.CommandAt]) {
@@ -642,6 +649,9 @@ func (d *deal) binary() bool {
 	case ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".iso", ".exe", ".bin", ".jar", ".png", ".jpg", ".jpeg", ".gif",
 		".pdf", ".mp3", ".mp4", ".doc", ".docx", ".xls", ".xlsx", ".so", ".dll", ".deb", ".rpm", ".dmg", ".apk", ".sqlite":
 		return true
+	}
+	if d.transfer.Coding != "" {
+		return false
 	}
 	l := d.best()
 	return bytes.IndexByte(l.head[0], 0) >= 0 || bytes.IndexByte(l.head[1], 0) >= 0

@@ -74,7 +74,7 @@ func (d *deal) ask(t *talk, x *dialogue.Transfer, index int) {
 	if t.unsure && strings.HasPrefix(y.Type, "A") { // it is A where nothing was said
 		y.Type = ""
 	}
-	d.coded = t.coded
+	y.Coding = t.coding
 	y.CommandAt = index
 	y.Code, y.Reply, d.final = 0, "", false
 	if index >= 0 {
@@ -197,7 +197,7 @@ func (l *link) connection(opener string, backwards bool) Connection {
 // carry fills in what the connection of a deal carried.
 func (d *deal) carry() {
 	x := d.transfer
-	x.Connection, x.Bytes, x.Complete, x.SHA256, x.Gaps = nil, 0, false, "", nil
+	x.Connection, x.Bytes, x.Complete, x.SHA256, x.Gaps, x.Decoded = nil, 0, false, "", nil, nil
 	x.From, x.To = netip.AddrPort{}, netip.AddrPort{}
 	l := d.best()
 	if l == nil {
@@ -227,6 +227,9 @@ func (d *deal) carry() {
 	x.Complete = begun && s.Missing == 0 && s.FIN.Seen() && (!s.RST.Seen() || s.Acknowledged >= s.Bytes)
 	x.sent = dir
 	x.SHA256, x.Gaps = l.sink.result(dir)
+	if x.Coding != "" {
+		l.sink.decoded(dir, x)
+	}
 }
 
 // gaveUp says that the client ended the session while something was awaited.

@@ -26,10 +26,10 @@ type talk struct {
 	// at is where the dialogue stands.
 	at Mark
 
-	fresh  bool // nothing has been said, and it may begin with TLS
-	hidden bool // the control connection is under TLS
-	unsure bool // TYPE may have been said where nobody could read it
-	coded  bool // MODE is another than S
+	fresh  bool   // nothing has been said, and it may begin with TLS
+	hidden bool   // the control connection is under TLS
+	unsure bool   // TYPE may have been said where nobody could read it
+	coding string // what MODE has set, if it is another than S
 	// missed says that the client received something of the server that is not
 	// in the capture: then nobody knows what the server has not said.
 	missed  bool
@@ -381,10 +381,12 @@ func (t *talk) reply(r ftp.Reply, text string) {
 		t.unsure = t.unsure && !x.Reply.Complete()
 	case "MODE":
 		if x.Reply.Complete() {
-			t.coded = !strings.EqualFold(strings.TrimSpace(x.Command.Arg), "S")
+			t.setMode(x)
 		}
 	case "AUTH", "ADAT", "CCC", "REIN":
-		t.coded = t.coded && (x.Command.Verb != "REIN" || !x.Reply.Complete())
+		if x.Command.Verb == "REIN" && x.Reply.Complete() {
+			t.coding = ""
+		}
 		// After CCC the clear text comes behind the last record of TLS.
 		was := t.hidden
 		if t.hidden = t.tracker.State().Opaque || x.Command.Verb == "CCC" && was; t.hidden && !was {

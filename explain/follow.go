@@ -42,6 +42,8 @@ type trace struct {
 	failed []*link
 	// links are those with files.
 	links []*link
+	// decoders are how many are at work.
+	decoders int
 	// rest counts the sessions that were too many.
 	rest int
 	book book
@@ -126,7 +128,6 @@ type deal struct {
 	refused   bool       // the announcement was
 	problem   error      // with the announcement
 	stalled   bool       // the announcement was never answered
-	coded     bool       // what it carries is not the file as it is: MODE B, C or Z
 	inferred  bool
 	final     bool // the last reply has come
 	answered  Mark // where the last reply so far stands
@@ -169,13 +170,13 @@ func (r *trace) Open(c *capture.Conn) capture.Stream {
 		r.links = append(r.links, l)
 	}
 	if d := r.claim(l); d != nil {
-		l.sink = newSink(r.opts, r.store)
+		l.sink = newSink(r.opts, r.store, l)
 		d.take(l)
 		return l
 	}
 	l.meet()
 	if r.between(c) != nil {
-		l.sink = newSink(r.opts, r.store)
+		l.sink = newSink(r.opts, r.store, l)
 	}
 	switch {
 	case isControl(c.Server.Port()), c.Guessed && isControl(c.Client.Port()):

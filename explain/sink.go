@@ -19,16 +19,18 @@ import (
 // sink takes the bytes of a connection, to digest them and perhaps to keep them
 // in files. A nil sink takes none.
 type sink struct {
+	link  *link
 	store *store
 	sides [2]half
 }
 
 // half is what one side sent.
 type half struct {
-	sum  hash.Hash
-	file *os.File
-	name string // of file, in the store
-	gaps []Gap
+	sum     hash.Hash
+	file    *os.File
+	name    string // of file, in the store
+	gaps    []Gap
+	decoder *decoder // nil if what comes is the file, or is left as it is
 }
 
 // store is the directory of extracted files. Until it is known what a
@@ -59,11 +61,11 @@ func (s *store) fail(err error) {
 	}
 }
 
-func newSink(o *Options, s *store) *sink {
+func newSink(o *Options, s *store, l *link) *sink {
 	if !o.Hash && s == nil {
 		return nil
 	}
-	return &sink{store: s}
+	return &sink{link: l, store: s}
 }
 
 // write takes the next bytes of one side, and says whether more are wanted.
@@ -74,14 +76,36 @@ func (s *sink) write(d capture.Direction, offset int64, b []byte) bool {
 	h := &s.sides[d]
 	if h.sum == nil {
 		h.sum = sha256.New()
+		s.decode(h)
 	}
+	if h.decoder != nil {
+		h.decoder.feed(b)
+		return true
+	}
+	s.take(h, offset, b)
+	return true
+}
+
+// decode has what comes decoded, if it is to be.
+func (s *sink) decode(h *half) {
+	r, coding := s.link.trace, s.link.coding()
+	if coding == "" || r.decoders >= mostDecoders {
+		return
+	}
+	h.decoder = newDecoder(coding, s.link.deal.transfer.Type, func(b []byte) { s.take(h, h.decoder.made-int64(len(b)), b) })
+	if h.decoder != nil {
+		r.decoders++
+	}
+}
+
+// take takes bytes of the file.
+func (s *sink) take(h *half, offset int64, b []byte) {
 	h.sum.Write(b)
 	if s.store != nil && s.store.err == nil {
 		if err := s.keep(h, offset, b); err != nil {
 			s.store.fail(err)
 		}
 	}
-	return true
 }
 
 // keep writes to the file of one side, and makes it if there is none.
@@ -107,6 +131,9 @@ func (s *sink) gap(d capture.Direction, from, to int64) {
 		return
 	}
 	h := &s.sides[d]
+	if h.decoder != nil {
+		h.decoder.lose()
+	}
 	if len(h.gaps) < maxGaps {
 		h.gaps = append(h.gaps, Gap{from, to})
 	}
@@ -118,6 +145,10 @@ func (s *sink) close() {
 	}
 	for i := range s.sides {
 		h := &s.sides[i]
+		if h.decoder != nil && !h.decoder.ended {
+			h.decoder.end()
+			s.link.trace.decoders--
+		}
 		if h.file == nil {
 			continue
 		}
@@ -142,6 +173,28 @@ func (s *sink) result(d capture.Direction) (sum string, gaps []Gap) {
 		return hex.EncodeToString(sha256.New().Sum(nil)), nil
 	}
 	return hex.EncodeToString(h.sum.Sum(nil)), nil
+}
+
+// decoded says what a transfer whose bytes are coded is as a file.
+func (s *sink) decoded(d capture.Direction, x *Transfer) {
+	x.undone = ""
+	if s == nil || x.Bytes == 0 { // of no bytes at all some servers make no stream
+		return
+	}
+	h := &s.sides[d]
+	if h.decoder == nil {
+		if x.SHA256 = ""; !x.Protected {
+			x.undone = "undecoded"
+		}
+		return
+	}
+	x.Decoded = new(h.decoder.made)
+	if !h.decoder.whole() {
+		if x.Complete {
+			x.undone = h.decoder.undone()
+		}
+		x.Complete, x.SHA256 = false, ""
+	}
 }
 
 // drop removes the files of a connection that are still there.
@@ -199,6 +252,9 @@ func fileName(session, transfer int, x *Transfer) string {
 	}
 	name = strings.ToValidUTF8(strings.TrimRight(strings.TrimLeft(name, ". "), ". "), "_")
 	name = fmt.Sprintf("%04d-%03d-%s", session, transfer+1, cmp.Or(name, "data"))
+	if x.Coding != "" && x.Decoded == nil && x.Bytes > 0 {
+		name += ".mode-" + x.Coding
+	}
 	if !x.Complete {
 		name += ".incomplete"
 	}

@@ -148,7 +148,7 @@ type Transfer struct {
 	From     netip.AddrPort `json:"from"`
 	To       netip.AddrPort `json:"to"`
 	Verdict  Verdict        `json:"verdict"`
-	Bytes    int64          `json:"bytes"`
+	Bytes    int64          `json:"bytes"` // as they were on the wire
 	SHA256   string         `json:"sha256"`
 	Complete bool           `json:"complete"`
 	Code     int            `json:"code"`
@@ -163,6 +163,12 @@ type Transfer struct {
 	Offset int64 `json:"offset,omitempty"`
 	// Type is the TYPE, "A" or "I".
 	Type string `json:"type,omitempty"`
+	// Coding is the MODE if that is not S: "B", "C" or "Z". Decoded is then how
+	// many bytes of the file came out of Bytes; SHA256 and File are of those.
+	// It is nil if they were not decoded: SHA256 is empty then, and File holds
+	// Bytes as they are.
+	Coding  string `json:"coding,omitempty"`
+	Decoded *int64 `json:"decoded,omitempty"`
 	// Asked is where the transfer command stands, Announcement where the
 	// announcement does: the command that has it, or the reply. AnnouncedAt is
 	// the index of its command in [Session.Commands], CommandAt that of the
@@ -179,7 +185,8 @@ type Transfer struct {
 	// File is the name under which it was extracted.
 	File string `json:"file,omitempty"`
 
-	sent capture.Direction // which side of the connection sent Bytes
+	sent   capture.Direction // which side of the connection sent Bytes
+	undone string            // what is to be said of their decoding
 }
 
 // Gap is a range of bytes, the second end not included.

@@ -536,7 +536,12 @@ func (v *View) moved(t *explain.Transfer) string {
 	if r := t.Rate(); r > 0 {
 		text += fmt.Sprintf(", %s/s", humanize.Bytes(uint64(r)))
 	}
-	if !t.Complete && t.Bytes > 0 && !t.Protected {
+	if t.Coding != "" {
+		text += v.say("view.coded", "mode", t.Coding)
+	}
+	if t.Decoded != nil {
+		text += v.say("view.decoded", "n", humanize.Comma(*t.Decoded))
+	} else if !t.Complete && t.Bytes > 0 && !t.Protected {
 		text += v.say("view.incomplete")
 	}
 	return text

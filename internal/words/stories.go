@@ -409,6 +409,30 @@ var stories = map[string]message{
 		"{bytes} 位元組中有 {missing} 位元組不在擷取檔中，但對端已收到。",
 		"{bytes} バイトのうち {missing} バイトがキャプチャにありませんが、相手側には届いています。",
 	},
+	"found.undecoded": {
+		"What was moved is the file coded (MODE {mode}), and it was not decoded: digests are left out, and what is extracted is as it was on the wire.",
+		"传输的是编码后的文件（MODE {mode}），且未解码：不给出摘要，提取的内容与线路上的字节相同。",
+		"傳輸的是編碼後的檔案（MODE {mode}），且未解碼：不給出摘要，擷取出的內容與線路上的位元組相同。",
+		"転送されたのは符号化されたファイル（MODE {mode}）で、復号していません。ダイジェストは省き、抽出したものは回線上のバイトのままです。",
+	},
+	"found.undecoded.cut": {
+		"MODE {mode}: the data ends before the file does. {bytes} bytes of the file came out of it.",
+		"MODE {mode}：数据在文件结束之前中断。解码得到文件的 {bytes} 字节。",
+		"MODE {mode}：資料在檔案結束之前中斷。解碼得到檔案的 {bytes} 位元組。",
+		"MODE {mode}：ファイルが終わる前にデータが終わっています。復号できたのは {bytes} バイトです。",
+	},
+	"found.undecoded.damaged": {
+		"MODE {mode}: the data is damaged behind {bytes} bytes of the file.",
+		"MODE {mode}：数据在文件的 {bytes} 字节之后已损坏。",
+		"MODE {mode}：資料在檔案的 {bytes} 位元組之後已損壞。",
+		"MODE {mode}：ファイルの {bytes} バイトより後のデータが壊れています。",
+	},
+	"found.undecoded.swollen": {
+		"MODE {mode}: so much comes out of so little that no more than {bytes} bytes of it were decoded.",
+		"MODE {mode}：解码后的数据与原数据相比过大，因此只解码了 {bytes} 字节。",
+		"MODE {mode}：解碼後的資料與原資料相比過大，因此只解碼了 {bytes} 位元組。",
+		"MODE {mode}：元のデータに比べて復号後が大きすぎるため、{bytes} バイトまでで打ち切りました。",
+	},
 	"found.stall": {
 		"A receiver had no room for {seconds} s and told the other end to wait: the program there, or its disk, is slower than the network.",
 		"接收方有 {seconds} 秒没有空间，并让对端等待：那里的程序或磁盘比网络慢。",

@@ -92,6 +92,8 @@ var views = map[string]message{
 	"view.mode.active":  {"active", "主动", "主動", "アクティブ"},
 	"view.mode.passive": {"passive", "被动", "被動", "パッシブ"},
 	"view.bytes":        {"{n} bytes", "{n} 字节", "{n} 位元組", "{n} バイト"},
+	"view.coded":        {", MODE {mode}", "，MODE {mode}", "，MODE {mode}", "、MODE {mode}"},
+	"view.decoded":      {" ({n} bytes decoded)", "（解码后 {n} 字节）", "（解碼後 {n} 位元組）", "（復号後 {n} バイト）"},
 	"view.incomplete":   {", not all in the capture", "，抓包中不完整", "，擷取檔中不完整", "、キャプチャでは不完全"},
 	"view.inferred":     {" (tied to this session by inference)", "（推断属于此会话）", "（推斷屬於此工作階段）", "（このセッションのものと推定）"},
 	"view.extracted":    {" → {file}", " → {file}", " → {file}", " → {file}"},
