@@ -35,7 +35,7 @@ func (p *probe) helper(context.Context) check.Check {
 	if b, err := os.ReadFile(module + "/parameters/ports"); err == nil && automatic {
 		ports := strings.Split(strings.TrimSpace(string(b)), ",")
 		if !slices.Contains(ports, p.port) {
-			return check.Check{Answer: check.No, Minor: true, Evidence: p.say("probe.helper.other", "ports", strings.Join(ports, ", "), "port", p.port), Hint: p.say("probe.helper.rule", "rule", assign(p.port))}
+			return check.Check{Answer: check.No, Minor: true, Evidence: p.say("probe.helper.other", "ports", strings.Join(ports, ", "), "port", p.port), Hint: p.say("probe.helper.rule", "rule", p.assign())}
 		}
 		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.helper.automatic", "port", p.port)}
 	}
@@ -48,7 +48,7 @@ func (p *probe) helper(context.Context) check.Check {
 	if err != nil {
 		return check.Check{
 			Minor: true, Evidence: p.say("probe.helper.unseen", "first", text, "error", err),
-			Hint: p.say("probe.helper.matters", "rule", assign(p.port)),
+			Hint: p.say("probe.helper.matters", "rule", p.assign()),
 		}
 	}
 	switch rules.Helped(uint16(port)) {
@@ -57,15 +57,19 @@ func (p *probe) helper(context.Context) check.Check {
 	case firewall.Stopped:
 		return check.Check{
 			Answer: check.No, Minor: true, Evidence: p.say("probe.helper.not-given", "first", text, "port", port),
-			Hint: p.say("probe.helper.matters", "rule", assign(p.port)),
+			Hint: p.say("probe.helper.matters", "rule", p.assign()),
 		}
 	}
 	return check.Check{Minor: true, Evidence: p.say("probe.helper.depends", "first", text, "port", port)}
 }
 
-// assign is the rule that gives a port to the helper.
-func assign(port string) string {
-	return fmt.Sprintf("iptables -t raw -A OUTPUT -p tcp --dport %s -j CT --helper ftp", port)
+// assign is the rule that gives the port of the server to the helper.
+func (p *probe) assign() string {
+	program := "iptables"
+	if p.peer.Is6() {
+		program = "ip6tables"
+	}
+	return fmt.Sprintf("%s -t raw -A OUTPUT -p tcp --dport %s -j CT --helper ftp", program, p.port)
 }
 
 // failed tells whether any mode does.

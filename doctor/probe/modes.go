@@ -120,11 +120,11 @@ func clause(name string, modes []string) words.Phrase {
 }
 
 // wanted tells whether a mode is to be tried.
-func (p *probe) wanted(m ftpclient.Mode) bool {
-	if slices.Contains(p.Options.Avoid, m) {
+func (t *Target) wanted(m ftpclient.Mode) bool {
+	if slices.Contains(t.Options.Avoid, m) {
 		return false
 	}
-	switch p.Options.Mode {
+	switch t.Options.Mode {
 	case ftpclient.Auto, m:
 		return true
 	case ftpclient.Passive:

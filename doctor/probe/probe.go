@@ -10,9 +10,11 @@ package probe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +109,9 @@ func Run(ctx context.Context, t Target) (*check.Report, error) {
 	}
 	if t.Options.Gate != nil {
 		return nil, fmt.Errorf("behind the FTP proxy %s nothing is seen of the server; go there without it", t.Options.Gate.Addr)
+	}
+	if !slices.ContainsFunc(modes, t.wanted) {
+		return nil, errors.New("each mode that is asked for is also to be avoided: none is left to try")
 	}
 	t.Options.Timeout = cmp.Or(t.Options.Timeout, 30*time.Second)
 	_, straight := t.Options.Dialer.(*net.Dialer)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -547,6 +548,35 @@ func TestThroughProxy(t *testing.T) {
 	}
 }
 
+// Who names an address of his own sees the way from there.
+func TestLocalAddr(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil)
+	from := target(s.Addr)
+	from.Options.LocalAddr = netip.MustParseAddr("127.0.0.1")
+	expect(t, run(t, from), "In clear text "+allFour, 0, "✓ route: 127.0.0.1")
+}
+
+// Each session is left once.
+func TestLeaves(t *testing.T) {
+	t.Parallel()
+	s := ftptest.Serve(t, nil, ftptest.TLS)
+	look := target(s.Addr)
+	greeted, left := 0, 0
+	look.Options.Trace = func(dir byte, line string) {
+		switch {
+		case dir == 'S' && strings.HasPrefix(line, "220 "):
+			greeted++
+		case dir == 'C' && line == "QUIT":
+			left++
+		}
+	}
+	run(t, look)
+	if greeted == 0 || left > greeted {
+		t.Errorf("%d sessions, and %d QUIT", greeted, left)
+	}
+}
+
 // A server that lets in one session at a time is looked at, too.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
@@ -608,6 +638,7 @@ func TestTargets(t *testing.T) {
 		want   string
 	}{
 		{probe.Target{Addr: "ftp.example.org"}, "want host:port"},
+		{probe.Target{Addr: "h:21", Options: ftpclient.Options{Mode: ftpclient.EPSV, Avoid: []ftpclient.Mode{ftpclient.EPSV}}}, "none is left to try"},
 		{probe.Target{Addr: "h:21", Options: ftpclient.Options{Gate: &ftpclient.Gate{Addr: "gate:21"}}}, "behind the FTP proxy gate:21"},
 	} {
 		if _, err := probe.Run(t.Context(), c.target); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -58,7 +58,7 @@ func (p *probe) route(ctx context.Context) check.Check {
 	}
 	var first error
 	for _, a := range p.addrs {
-		c, err := p.dialer(0).DialContext(ctx, "udp", netip.AddrPortFrom(a, 9).String())
+		c, err := forUDP(p.dialer(0)).DialContext(ctx, "udp", netip.AddrPortFrom(a, 9).String())
 		if err != nil {
 			first = cmp.Or(first, err)
 			continue
@@ -76,6 +76,22 @@ func (p *probe) route(ctx context.Context) check.Check {
 	}
 	p.over = p.say("probe.route.over", "host", p.host)
 	return check.Check{Answer: check.No, Evidence: first.Error(), Hint: p.say("probe.route.hint")}
+}
+
+// forUDP is a dialer with the same address of ours, which package net has in
+// another form for UDP.
+func forUDP(d ftpclient.ContextDialer) ftpclient.ContextDialer {
+	straight, ok := d.(*net.Dialer)
+	if !ok {
+		return d
+	}
+	own, ok := straight.LocalAddr.(*net.TCPAddr)
+	if !ok {
+		return d
+	}
+	u := *straight
+	u.LocalAddr = &net.UDPAddr{IP: own.IP, Zone: own.Zone}
+	return &u
 }
 
 // dialer opens connections as the client does. One that is given a silence sends
@@ -189,6 +205,7 @@ type line struct {
 	took    time.Duration
 	greeted ftp.Reply
 	state   tls.ConnectionState
+	over    bool
 }
 
 func (p *probe) newLine(c net.Conn) *line {
@@ -201,9 +218,9 @@ func (p *probe) newLine(c net.Conn) *line {
 
 // hear reads a final reply.
 func (l *line) hear(ctx context.Context) (ftp.Reply, error) {
+	_ = l.under.SetDeadline(time.Now().Add(l.timeout)) // the read tells what is wrong
 	stop := context.AfterFunc(ctx, func() { _ = l.under.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_ = l.under.SetDeadline(time.Now().Add(l.timeout)) // the read tells what is wrong
 	for {
 		r, err := l.in.ReadReply()
 		if err != nil {
@@ -264,8 +281,12 @@ func (l *line) cover(ctx context.Context, config *tls.Config) (tls.ConnectionSta
 	return c.ConnectionState(), nil
 }
 
-// quit says QUIT and closes.
+// quit says QUIT and closes, once.
 func (l *line) quit() {
+	if l.over {
+		return
+	}
+	l.over = true
 	l.timeout = min(l.timeout, time.Second)
 	_, _ = l.say(context.Background(), "QUIT", "") // politeness
 	_ = l.under.Close()                            // it is over, whatever Close says
