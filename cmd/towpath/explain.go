@@ -339,6 +339,12 @@ func (k *kept) Close() error {
 // pause is how long what happens may wait until it is told.
 const pause = 300 * time.Millisecond
 
+// settle gives what was extracted its names, by the end of the story.
+func settle(t *explain.Teller) error {
+	t.Story()
+	return t.Close()
+}
+
 // listen tells what happens on an interface until it is asked to end.
 func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 	ctx, stop := context.WithCancel(cmd.Context())
@@ -389,7 +395,10 @@ func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 			Open: func(int) (capture.Source, error) { return capture.Open(packets.file.Name()) },
 		})
 		stop()
-		return errors.Join(err, <-ended)
+		err = errors.Join(err, <-ended)
+		mu.Lock() // it may be asked for its story still
+		defer mu.Unlock()
+		return errors.Join(err, settle(teller))
 	}
 	out := cmd.OutOrStdout()
 	ticker := view.NewTicker(lang)
@@ -409,8 +418,15 @@ func (e *explaining) listen(cmd *cobra.Command, lang catalogue.Lang) error {
 		if err == nil {
 			_, err = text.WriteTo(out)
 		}
-		if err != nil || done != nil {
-			return errors.Join(err, done)
+		if err != nil && !over {
+			stop()
+			done, over = <-ended, true
+		}
+		if over {
+			err = errors.Join(err, done, settle(teller))
+		}
+		if err != nil {
+			return err
 		}
 		if over {
 			fmt.Fprintln(out)

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"towpath/ftptest"
+	"towpath/internal/alone"
 )
 
 // TestExplainTerminal walks through a capture in a real terminal: list, ladder,
@@ -62,6 +65,46 @@ func TestExplainTerminal(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(c.Dir, "one.txt")); err != nil || !strings.Contains(string(text), "227 Entering Passive Mode") {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// What passes an interface is told as it happens, and its files have their names
+// when that ends.
+func TestExplainLive(t *testing.T) {
+	t.Parallel()
+	if !alone.Inside(t) {
+		return
+	}
+	files := filepath.Join(t.TempDir(), "files")
+	c := command(t, "towpath", "explain", "--live", "lo", "--extract", files, "--lang", "en")
+	p := start(t, c)
+	s := ftptest.Serve(t, ftptest.Files{"sea.txt": "salt"})
+	// Nothing says that it listens, so sessions follow each other until one is seen.
+	for deadline := time.Now().Add(patience); !strings.Contains(p.out.text(), "RETR sea.txt"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no session is told")
+		}
+		d := s.Login()
+		d.Passive()
+		if got := d.Get("RETR sea.txt"); got != "salt" {
+			t.Fatalf("got %q", got)
+		}
+		d.Do("QUIT", 221)
+	}
+	p.signal(os.Interrupt)
+	p.wait()
+	all, err := filepath.Glob(filepath.Join(files, "*"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("nothing was extracted: %v", err)
+	}
+	for _, name := range all {
+		// The first may have begun before anybody listened.
+		if b, err := os.ReadFile(name); !strings.Contains(name, "-sea.txt") || err != nil || string(b) != "salt" && !strings.HasSuffix(name, ".incomplete") {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(files, ".*")); len(left) > 0 {
+		t.Errorf("%v stay", left)
 	}
 }
 
