@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode"
@@ -19,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"towpath/ftp"
+	"towpath/internal/columns"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 )
@@ -40,25 +41,38 @@ func bookmarksPath() (string, error) {
 	return filepath.Join(dir, "towpath", "bookmarks.toml"), nil
 }
 
-// loadBookmarks reads the bookmarks; without a file, or a home that it could be
-// in, there are none.
-func loadBookmarks() (map[string]bookmark, error) {
-	file, err := bookmarksPath()
-	if err != nil {
-		return map[string]bookmark{}, nil
+// readBookmarks reads the file of bookmarks; there is none without a home that it
+// could be in.
+func readBookmarks() (text []byte, file string, err error) {
+	if file, err = bookmarksPath(); err != nil {
+		return nil, "", nil
 	}
-	text, err := os.ReadFile(file)
+	text, err = os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]bookmark{}, nil
+		return nil, file, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("bookmarks: %w", err)
+		return nil, file, fmt.Errorf("bookmarks: %w", err)
 	}
-	all, err := parseBookmarks(text)
+	return text, file, nil
+}
+
+// loadBookmarks reads the bookmarks. Without a file there are none.
+func loadBookmarks() (map[string]bookmark, error) {
+	_, all, err := loadBookmarksText()
+	return all, err
+}
+
+// loadBookmarksText reads the bookmarks, and how they are written.
+func loadBookmarksText() (text []byte, all map[string]bookmark, err error) {
+	text, file, err := readBookmarks()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, err
 	}
-	return all, nil
+	if all, err = parseBookmarks(text); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return text, all, nil
 }
 
 // parseBookmarks reads what formatBookmarks writes, and looks at all of it.
@@ -85,6 +99,69 @@ func parseBookmarks(text []byte) (map[string]bookmark, error) {
 }
 
 func formatBookmarks(all map[string]bookmark) ([]byte, error) { return toml.Marshal(all) }
+
+// spliceBookmarks returns text with bookmarks as all has them where name is
+// concerned: changed in its place, added at the end, or left out. The rest of the
+// text stays, comments and order too, for it may be written by hand. A text whose
+// lines do not tell where the bookmark stands is written anew.
+func spliceBookmarks(text []byte, name string, all map[string]bookmark) ([]byte, error) {
+	var block []byte
+	b, stays := all[name]
+	if stays {
+		var err error
+		if block, err = formatBookmarks(map[string]bookmark{name: b}); err != nil {
+			return nil, err
+		}
+	}
+	var next, comment []byte // what stands right above the line
+	in, table, placed := false, false, false
+	for line := range bytes.Lines(text) {
+		key := bytes.TrimLeft(line, " \t")
+		header := bytes.HasPrefix(key, []byte("["))
+		table = table || header
+		switch {
+		case header || !table && len(bytes.TrimSpace(key)) > 0 && key[0] != '#':
+			in = firstKey(line) == name
+		case bytes.HasPrefix(key, []byte("#")):
+			comment = append(comment, line...)
+			continue
+		}
+		blank := len(bytes.TrimSpace(key)) == 0
+		switch {
+		case !in, blank && (stays || len(comment) > 0):
+			next = append(append(next, comment...), line...)
+		case stays && !placed:
+			next = append(append(next, comment...), block...)
+			placed = true
+		case header && len(next) == 0: // on top of the file it speaks of all of it
+			next = append(next, comment...)
+		}
+		comment = nil
+	}
+	next = append(next, comment...)
+	if stays && !placed {
+		if next = bytes.TrimRight(next, "\n"); len(next) > 0 {
+			next = append(next, "\n\n"...)
+		}
+		next = append(next, block...)
+	}
+	if got, err := parseBookmarks(next); err != nil || !reflect.DeepEqual(got, all) {
+		return formatBookmarks(all)
+	}
+	return next, nil
+}
+
+// firstKey is what a line of TOML is about: [work], [work.flags] and work.url are
+// about work.
+func firstKey(line []byte) string {
+	var is map[string]any
+	if toml.Unmarshal(line, &is) == nil {
+		for key := range is {
+			return key
+		}
+	}
+	return ""
+}
 
 // checkBookmark says what is wrong with a bookmark.
 func checkBookmark(name string, b bookmark) error {
@@ -118,17 +195,16 @@ func (v *clientFlags) set() *pflag.FlagSet {
 }
 
 // saveBookmarks writes the file anew, for its owner alone.
-func saveBookmarks(all map[string]bookmark) error {
+func saveBookmarks(text []byte) error {
 	file, err := bookmarksPath()
 	if err != nil {
 		return err
 	}
-	text, err := formatBookmarks(all)
-	if err != nil {
-		return fmt.Errorf("bookmarks: %w", err)
-	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("bookmarks: %w", err)
+	}
+	if target, err := filepath.EvalSymlinks(file); err == nil { // the link stays
+		file = target
 	}
 	return replaceFile(file, text)
 }
@@ -281,7 +357,7 @@ func bookmarkAdd() *cobra.Command {
   towpath bookmark add old --charset=iso-8859-1 --active ftp://192.168.10.5/`,
 		Args: exactly(2, "a name and a URL"),
 	}, func(c *cobra.Command, args []string) error {
-		all, err := loadBookmarks()
+		text, all, err := loadBookmarksText()
 		if err != nil {
 			return err
 		}
@@ -290,19 +366,24 @@ func bookmarkAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		flags := changed(ofClient(c.Flags()))
-		_, hasPassword, _ := strings.Cut(flags["user"], ":")
-		switch {
-		case (u.HasPassword || hasPassword != "") && !save:
-			u.Password, u.HasPassword = "", false
-			if user, _, ok := strings.Cut(flags["user"], ":"); ok {
-				flags["user"] = user
+		flags, secret := changed(ofClient(c.Flags())), u.HasPassword
+		for flag, value := range flags {
+			bare := cutPassword(flag, value)
+			if secret = secret || bare != value; !save {
+				flags[flag] = bare
 			}
+		}
+		switch {
+		case secret && !save:
+			u.Password, u.HasPassword = "", false
 			fmt.Fprintln(c.ErrOrStderr(), "towpath: the password is not kept; --save-password keeps it, and ~/.netrc is the better place")
-		case u.HasPassword || hasPassword != "":
+		case secret:
 			fmt.Fprintln(c.ErrOrStderr(), "towpath: the password is kept in clear text, in a file that only you can read")
 		}
-		b := bookmark{URL: ftpurl.Format(u), Flags: flags}
+		b := bookmark{URL: ftpurl.Format(u)}
+		if len(flags) > 0 {
+			b.Flags = flags
+		}
 		if err := checkBookmark(name, b); err != nil {
 			return err
 		}
@@ -310,10 +391,13 @@ func bookmarkAdd() *cobra.Command {
 			return misuse("there is a bookmark %s already; --force replaces it", name)
 		}
 		all[name] = b
-		return saveBookmarks(all)
+		if text, err = spliceBookmarks(text, name, all); err != nil {
+			return fmt.Errorf("bookmarks: %w", err)
+		}
+		return saveBookmarks(text)
 	})
 	f := c.Flags()
-	f.BoolVar(&save, "save-password", false, "keep the password of the URL, too, in clear text")
+	f.BoolVar(&save, "save-password", false, "keep passwords, too, in clear text")
 	f.BoolVar(&force, "force", false, "replace a bookmark of that name")
 	v.bind(f)
 	return c
@@ -330,21 +414,41 @@ func ofClient(f *pflag.FlagSet) *pflag.FlagSet {
 	return own
 }
 
+// hidePassword puts **** in place of the password in the value of a flag.
+func hidePassword(flag, value string) string {
+	switch flag {
+	case "user", "proxy-user":
+		if name, _, ok := strings.Cut(value, ":"); ok {
+			return name + ":****"
+		}
+	case "proxy", "socks5", "socks5-hostname":
+		return ftpurl.Redact(value)
+	}
+	return value
+}
+
+// cutPassword takes the password out of the value of a flag.
+func cutPassword(flag, value string) string {
+	hidden := hidePassword(flag, value)
+	if hidden == value {
+		return value
+	}
+	before, after, _ := strings.Cut(hidden, ":****")
+	return before + after
+}
+
 // shownURL hides the password of a bookmark.
-func (b bookmark) shownURL() string { return ftp.Escape(ftpurl.Redact(b.URL)) }
+func (b bookmark) shownURL() string { return columns.Shown(ftpurl.Redact(b.URL)) }
 
 // shownFlags writes the flags as they are given.
 func (b bookmark) shownFlags() string {
 	var text []string
 	for _, name := range slices.Sorted(maps.Keys(b.Flags)) {
-		value := b.Flags[name]
-		if user, _, ok := strings.Cut(value, ":"); name == "user" && ok {
-			value = user + ":****"
-		}
+		value := hidePassword(name, b.Flags[name])
 		if value == "true" {
 			text = append(text, "--"+name)
 		} else {
-			text = append(text, "--"+name+"="+ftp.Escape(value))
+			text = append(text, "--"+name+"="+columns.Shown(value))
 		}
 	}
 	return strings.Join(text, " ")
@@ -352,18 +456,14 @@ func (b bookmark) shownFlags() string {
 
 // list writes the bookmarks, one in each line.
 func listBookmarks(w io.Writer, all map[string]bookmark) error {
-	widest := 0
-	for name := range all {
-		widest = max(widest, len(name))
-	}
+	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		b := all[name]
-		line := strings.TrimRight(fmt.Sprintf("%-*s  %s  %s", widest, name, b.shownURL(), b.shownFlags()), " ")
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
+		rows = append(rows, []string{name, strings.TrimRight(all[name].shownURL()+"  "+all[name].shownFlags(), " ")})
 	}
-	return nil
+	var table strings.Builder
+	columns.Table(&table, rows)
+	_, err := io.WriteString(w, table.String())
+	return err
 }
 
 func bookmarkList() *cobra.Command {
@@ -414,7 +514,7 @@ func bookmarkRemove() *cobra.Command {
 		Short: "Forget bookmarks",
 		Args:  wants(1, "the names of bookmarks"),
 	}, func(_ *cobra.Command, args []string) error {
-		all, err := loadBookmarks()
+		text, all, err := loadBookmarksText()
 		if err != nil {
 			return err
 		}
@@ -423,8 +523,11 @@ func bookmarkRemove() *cobra.Command {
 				return err
 			}
 			delete(all, name)
+			if text, err = spliceBookmarks(text, name, all); err != nil {
+				return fmt.Errorf("bookmarks: %w", err)
+			}
 		}
-		return saveBookmarks(all)
+		return saveBookmarks(text)
 	})
 }
 
@@ -435,15 +538,11 @@ func bookmarkEdit() *cobra.Command {
 		Long:  "Starts $VISUAL or $EDITOR on a copy, which takes its place if it can be read.",
 		Args:  cobra.NoArgs,
 	}, func(c *cobra.Command, _ []string) error {
-		all, err := loadBookmarks()
+		text, _, err := readBookmarks()
 		if err != nil {
 			return err
 		}
-		text, err := formatBookmarks(all)
-		if err != nil {
-			return err
-		}
-		if len(all) == 0 {
+		if len(text) == 0 {
 			text = []byte("# [work]\n# url = \"ftpes://alice@ftp.example.org/projects/\"\n# flags = { charset = \"iso-8859-1\", active = \"true\" }\n")
 		}
 		f, err := os.CreateTemp("", "bookmarks-*.toml")
@@ -462,10 +561,10 @@ func bookmarkEdit() *cobra.Command {
 		if text, err = os.ReadFile(f.Name()); err != nil {
 			return err
 		}
-		if all, err = parseBookmarks(text); err != nil {
+		if _, err = parseBookmarks(text); err != nil {
 			return fmt.Errorf("%w; nothing was changed, and what you wrote is in %s", err, f.Name())
 		}
-		return errors.Join(saveBookmarks(all), os.Remove(f.Name()))
+		return errors.Join(saveBookmarks(text), os.Remove(f.Name()))
 	})
 }
 

@@ -227,7 +227,7 @@ func withoutSecrets(line string) string {
 			switch {
 			case verb == "user" && i > 0,
 				(verb == "quote" || verb == "site") && i == 0 && slices.Contains([]string{"pass", "acct", "pswd", "user", "reln"}, text),
-				strings.HasPrefix(text, "--user"), strings.HasPrefix(text, "--account"):
+				strings.HasPrefix(text, "--user"), strings.HasPrefix(text, "--proxy-user"), strings.HasPrefix(text, "--account"):
 				return ""
 			}
 			if !holdsPassword(w.Text) {

@@ -28,6 +28,7 @@ func TestWithoutSecrets(t *testing.T) {
 		"open --user alice:secret host":     "",
 		"open --user=alice:secret host":     "",
 		"open --account x host":             "",
+		"open --proxy-user me:secret host":  "",
 		"alias in 'user alice secret'":      "",
 		"!curl ftp://alice:secret@host/":    "",
 		"!date":                             "!date",
@@ -126,6 +127,20 @@ func FuzzBookmarks(f *testing.F) {
 		again, err := parseBookmarks(written)
 		if err != nil || len(all) > 0 && !reflect.DeepEqual(all, again) {
 			t.Fatalf("%q is written %q, which reads %+v, %v, not %+v", text, written, again, err, all)
+		}
+		for name, b := range again {
+			for _, changed := range []bookmark{{}, {URL: "ftp://other"}, b} {
+				if all[name] = changed; changed.URL == "" {
+					delete(all, name)
+				}
+				next, err := spliceBookmarks([]byte(text), name, all)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := parseBookmarks(next); err != nil || !reflect.DeepEqual(got, all) {
+					t.Fatalf("%q with %s %+v is %q: %+v, %v", text, name, changed, next, got, err)
+				}
+			}
 		}
 	})
 }
