@@ -230,3 +230,16 @@ func TestPortTaken(t *testing.T) {
 		t.Errorf("it greets all the same: %s", out)
 	}
 }
+
+// 0.0.0.0 is all of IPv4, and nothing of IPv6.
+func TestBindFamily(t *testing.T) {
+	t.Parallel()
+	l, err := bindControl("0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if a := l.Addr().(*net.TCPAddr); a.IP.To4() == nil {
+		t.Errorf("listens on %v, want IPv4 alone", a)
+	}
+}

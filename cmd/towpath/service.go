@@ -298,7 +298,7 @@ func bindControl(addr string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	// What MPTCP brings, FTP cannot use, and its sockets move files slower.
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", addr)
+	l, err := lc.Listen(context.Background(), config.ListenNetwork(addr), addr)
 	if errors.Is(err, os.ErrPermission) {
 		err = fmt.Errorf("%w; ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket (or choose another: --listen :2121)", err)
 	}

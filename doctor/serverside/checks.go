@@ -314,28 +314,42 @@ func (l *look) unruled() bool {
 	return l.unread != nil
 }
 
-// families are addresses of the two that no rule names.
-var families = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+// targets are the addresses on which the server listens, as far as rules can
+// tell them apart: an unspecified one stands for those that no rule names.
+func (l *look) targets() []netip.Addr {
+	var named []netip.Addr
+	for _, addr := range l.control() {
+		name, _, _ := net.SplitHostPort(addr)
+		a, err := netip.ParseAddr(name)
+		if err != nil || a == netip.IPv6Unspecified() || a.IsLoopback() { // [::] takes both families
+			return l.families()
+		}
+		named = append(named, a.Unmap())
+	}
+	return named
+}
+
+// families are the unspecified addresses of those families of which the machine
+// has an address that others can reach.
+func (l *look) families() []netip.Addr {
+	own, err := l.Addresses()
+	both := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	some := slices.DeleteFunc(slices.Clone(both), func(f netip.Addr) bool {
+		return !slices.ContainsFunc(own, func(a netip.Addr) bool {
+			return a.Is4() == f.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+		})
+	})
+	if err != nil || len(some) == 0 {
+		return both
+	}
+	return some
+}
 
 // reach asks the rules about some ports of this machine, on the addresses on
 // which it listens. It returns those that they stop, and by which chain, then
 // those of which that is not sure.
 func (l *look) reach(ports []uint16) (stopped, unsure []uint16, where string) {
-	targets := families
-	var named []netip.Addr
-	for _, addr := range l.control() {
-		name, _, _ := net.SplitHostPort(addr)
-		a, err := netip.ParseAddr(name)
-		switch {
-		case err == nil && a == netip.IPv4Unspecified():
-			named = append(named, families[0])
-		case err == nil && !a.IsLoopback():
-			named = append(named, a.Unmap())
-		}
-	}
-	if len(named) > 0 && len(named) == len(l.control()) {
-		targets = named
-	}
+	targets := l.targets()
 	var maybe string
 	for _, p := range ports {
 		worst := firewall.Admitted
@@ -412,14 +426,18 @@ func firewallPassive(_ context.Context, l *look) {
 	}
 	hint := words.Say("server.firewall.hint")
 	stopped, unsure, where := l.reach(ports)
+	helped := firewall.Stopped
+	if len(stopped) > 0 {
+		helped = l.helped()
+	}
 	switch {
-	case len(stopped) > 0 && l.helped() == firewall.Admitted && l.Config.TLS.Require:
+	case helped == firewall.Admitted && l.Config.TLS.Require:
 		l.no(words.Say("server.firewall.blind", "ports", ranges(stopped), "where", where), hint)
-	case len(stopped) > 0 && l.helped() == firewall.Admitted && l.tls():
+	case helped == firewall.Admitted && l.tls():
 		l.no(words.Say("server.firewall.clear-only", "ports", ranges(stopped), "where", where), hint)
-	case len(stopped) > 0 && l.helped() == firewall.Admitted:
+	case helped == firewall.Admitted:
 		l.yes(words.Say("server.firewall.helped", "ports", ranges(stopped), "where", where))
-	case len(stopped) > 0 && l.helped() == firewall.Unsure:
+	case helped == firewall.Unsure:
 		l.unknown(words.Say("server.firewall.stopped", "ports", ranges(stopped), "where", where), hint)
 	case len(stopped) > 0:
 		l.no(words.Say("server.firewall.stopped", "ports", ranges(stopped), "where", where), hint)
@@ -432,10 +450,15 @@ func firewallPassive(_ context.Context, l *look) {
 
 func (l *look) tls() bool { return l.Config.TLS.Cert != "" || l.Config.TLS.SelfSigned }
 
-// helped says whether the kernel's helper reads all control connections.
+// helped says whether the kernel's helper reads all control connections that it
+// can read: not those with TLS from the start.
 func (l *look) helped() firewall.Leave {
+	readable := slices.DeleteFunc(l.ports(), l.implicit)
+	if len(readable) == 0 {
+		return firewall.Stopped
+	}
 	all := firewall.Admitted
-	for _, p := range l.ports() {
+	for _, p := range readable {
 		switch l.reads(p) {
 		case firewall.Stopped:
 			return firewall.Stopped

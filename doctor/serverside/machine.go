@@ -11,6 +11,7 @@ import (
 
 	"towpath/firewall"
 	"towpath/ftp"
+	"towpath/internal/config"
 )
 
 // Machine is what is asked of the machine that the server runs on. [This] is
@@ -58,7 +59,7 @@ func This() Machine {
 		},
 		Bind: func(ctx context.Context, addr string) error {
 			var c net.ListenConfig
-			l, err := c.Listen(ctx, "tcp", addr)
+			l, err := c.Listen(ctx, config.ListenNetwork(addr), addr)
 			if err != nil {
 				return err
 			}

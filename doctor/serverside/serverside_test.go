@@ -57,6 +57,19 @@ type open struct{ rules }
 
 func (open) Input(netip.AddrPort) (firewall.Leave, string) { return firewall.Admitted, "" }
 
+// oneStopped lets in what is of the other family than like.
+type oneStopped struct {
+	rules
+	like netip.Addr
+}
+
+func (o oneStopped) Input(to netip.AddrPort) (firewall.Leave, string) {
+	if to.Addr().Is6() == o.like.Is6() {
+		return firewall.Stopped, "chain input of a table"
+	}
+	return firewall.Admitted, ""
+}
+
 // machine has a public address and lets everything in.
 func machine() serverside.Machine {
 	return serverside.Machine{
@@ -284,6 +297,35 @@ func TestLook(t *testing.T) {
 			name: "helper and external address", toml: "listen = \":21\"\n[passive]\nports = \"50000-50100\"\nexternal = [\"44.1.1.9\"]\n",
 			change: with(rules{ports(21).ports, map[uint16]firewall.Leave{21: firewall.Admitted}}),
 			check:  "✗ helper-external: --external makes 227 name 44.1.1.9, which is not the server's own", want: check.No,
+		},
+		{
+			name: "helper and external address, TLS from the start besides",
+			toml: "listen = \":21\"\n[tls]\nself_signed = true\nimplicit = \":990\"\n[passive]\nports = \"50000-50100\"\nexternal = [\"44.1.1.9\"]\n",
+			change: func(m *serverside.Machine) {
+				r := open{rules{helped: map[uint16]firewall.Leave{21: firewall.Admitted}}}
+				with(r)(m)
+			},
+			check: "✗ helper-external: --external makes 227 name 44.1.1.9, which is not the server's own", want: check.Yes,
+		},
+		{
+			name: "rules for a family that the machine has not", toml: good,
+			change: with(oneStopped{like: netip.IPv6Unspecified()}),
+			check:  "✓ firewall-control: the rules of this machine let 21 in", want: check.Yes,
+		},
+		{
+			name: "both families", toml: good,
+			change: func(m *serverside.Machine) {
+				with(oneStopped{like: netip.IPv6Unspecified()})(m)
+				m.Addresses = func() ([]netip.Addr, error) {
+					return []netip.Addr{netip.MustParseAddr("44.1.1.1"), netip.MustParseAddr("2001:4860::1")}, nil
+				}
+			},
+			check: "✗ firewall-control: chain input of a table lets no new connection to 21 in", want: check.No,
+		},
+		{
+			name: "an address of IPv6 that takes both", toml: strings.Replace(good, ":21", "[::]:21", 1),
+			change: with(oneStopped{like: netip.IPv4Unspecified()}),
+			check:  "✗ firewall-control: chain input of a table lets no new connection to 21 in", want: check.No,
 		},
 		{
 			name: "helper unsure", toml: passive + "external = [\"44.1.1.9\"]\n",

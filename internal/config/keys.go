@@ -191,7 +191,7 @@ func (c *Config) Keys() []Key {
 
 	p, a, t, l, f, g, life := &c.Passive, &c.Active, &c.TLS, &c.Limits, &c.Files, &c.Log, &c.Life
 	return []Key{
-		{"listen", "listen", "ADDR", "Addresses for control connections. :PORT means all addresses of the host.", listen},
+		{"listen", "listen", "ADDR", "Addresses for control connections. :PORT means all addresses of the host, 0.0.0.0:PORT those of IPv4.", listen},
 		{"root", "", "DIR", "The directory that is served. serve takes it as its argument.", text(&c.Root, needed)},
 		{"banner", "banner", "TEXT", "The greeting. Empty: the server's own.", text(&c.Banner, lines)},
 		{"banner_file", "", "FILE", "A file with the greeting, instead of banner.", file(&c.BannerFile)},

@@ -285,6 +285,16 @@ func listenAddr(s string) error {
 	return nil
 }
 
+// ListenNetwork is the network by which package net listens on an address: for
+// 0.0.0.0 IPv4 alone, since by "tcp" it takes all addresses of both families.
+func ListenNetwork(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	if a, err := netip.ParseAddr(host); err == nil && a.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 // optional makes a check pass the empty text, which means "none".
 func optional(check func(string) error) func(string) error {
 	return func(s string) error {

@@ -53,7 +53,7 @@ const byDatabase = "accounts are not carried over: make them with \"towpath acco
 var pureftpdSettings = map[string]pureftpdSetting{
 	"bind":             {short: 'S', long: "bind", takes: true, carry: func(p *pureftpd, l Line, v string) { p.bind = entry{"Bind", v, l} }},
 	"ipv4only":         {short: '4', long: "ipv4only", why: "an address of listen without IPv6 says the same: 0.0.0.0:21"},
-	"ipv6only":         {short: '6', long: "ipv6only", why: "an address of listen says the same: [::]:21"},
+	"ipv6only":         {short: '6', long: "ipv6only", why: "name the addresses of IPv6 in listen; [::]:21 takes IPv4 too"},
 	"daemonize":        {short: 'B', long: "daemonize", why: byProcess},
 	"pidfile":          {short: 'g', long: "pidfile", takes: true, why: byProcess},
 	"bonjour":          {short: 'v', long: "bonjour", takes: true, why: "Towpath does not announce itself on the network"},
