@@ -56,11 +56,7 @@ func (t *talk) told() []*deal {
 		all = t.shown[:0]
 	}
 	for i, d := range t.deals {
-		// A client that asked where to connect, and then leaves, could not: but
-		// from here that is not to be seen.
-		vain := d.unused() && d.expect.Opener == dialogue.Client && (t.gaveUp() || t.left()) &&
-			!slices.ContainsFunc(t.deals[i:], func(d *deal) bool { return d.transfer.Verb != "" })
-		if !d.unused() || vain {
+		if !d.unused() || t.inVain(d) && !slices.ContainsFunc(t.deals[i:], func(d *deal) bool { return d.transfer.Verb != "" }) {
 			all = append(all, d)
 		}
 	}
@@ -74,6 +70,34 @@ func (t *talk) told() []*deal {
 	all = append(all, t.inferred(all)...)
 	slices.SortStableFunc(all, func(a, b *deal) int { return a.place() - b.place() })
 	return all
+}
+
+// inVain says that a client may have tried to connect where the server listened,
+// though no packet of that is in the capture: it asked for another way then, or
+// left after a while, or without a word. One that takes its leave at once, or has
+// other things to say, has said PASV to keep the session alive; and where other
+// data connections of the session are in the capture, this one would be.
+func (t *talk) inVain(d *deal) bool {
+	x := d.transfer
+	switch {
+	case d.expect.Opener != dialogue.Client || !t.gaveUp() && !t.left():
+		return false
+	case x.Announced.Addr() != t.Server.Addr(), t.turnedAway(x.AnnouncedAt) != nil:
+		return true // these have reasons of their own to leave at once
+	}
+	for _, c := range t.Commands[x.AnnouncedAt+1:] {
+		switch {
+		case c.Verb == "": // the server says that it has waited long enough
+		case announces(c.Verb) && c.Verb != x.AnnouncedBy:
+			return true
+		case !announces(c.Verb) && c.Verb != "QUIT" && c.Verb != "ABOR":
+			return false
+		default:
+			const tries = time.Second // a SYN that nobody answers comes again after that
+			return c.Time.Sub(d.agreed.Time) >= tries && !slices.ContainsFunc(t.deals, func(d *deal) bool { return len(d.links) > 0 })
+		}
+	}
+	return true // it leaves without a word
 }
 
 // place is the number of a packet by which deals are put in order.

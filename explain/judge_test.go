@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -70,6 +71,63 @@ func TestNoFailure(t *testing.T) {
 			x := played(t, Options{}, c.dialogue)
 			if x.Verdict != Worked || has(x, c.not) {
 				t.Errorf("%s, %+v; want one that worked, without %s", x.Verdict, x.Findings, c.not)
+			}
+		})
+	}
+}
+
+// A server that listens in vain says that the client could not connect, or that
+// it did not want to. A line "W: " is a while in which nothing is said.
+func TestListensInVain(t *testing.T) {
+	t.Parallel()
+	const (
+		pasv = "C: PASV\nS: 227 Entering Passive Mode (198,51,100,2,195,80).\n"
+		epsv = "C: EPSV\nS: 229 ok (|||50000|)\n"
+		quit = "C: QUIT\nS: 221 bye\n"
+		noop = "C: NOOP\nS: 200 ok\n"
+		get  = "C: PASV\nS: 227 ok (198,51,100,2,195,81).\nC: RETR a\nD: client 198.51.100.2:50001 server 10\nS: 226 done\n"
+		wait = "W: 30s\n"
+	)
+	for _, c := range []struct {
+		name, dialogue string
+		want           string // the verdict, and what is found
+	}{
+		{"it leaves at once", pasv + quit, "worked"},
+		{"it has other things to say", pasv + wait + noop + wait + quit, "worked"},
+		{"again and again", pasv + noop + pasv + noop + pasv + quit, "worked"},
+		{"its data is in the capture", get + pasv + wait + quit, "worked"},
+		{"it waits, and leaves", pasv + wait + quit, "unknown no-connection"},
+		{"it waits, and asks again", pasv + wait + pasv + wait + quit, "unknown no-connection no-connection"},
+		{"it waits, and is sent away", pasv + wait + "S: 421 Time-out.\n", "unknown no-connection ended-by-server"},
+		{"it leaves without a word", pasv, "unknown no-connection"},
+		{"it asks for another way at once", epsv + pasv + quit, "unknown no-connection"},
+		{"it would have to go elsewhere", "C: PASV\nS: 227 ok (10,0,0,5,195,80).\n" + quit, "failed inside-address foreign"},
+		{"the file is not there", epsv + "C: SIZE a\nS: 550 No such file.\n" + quit, "failed refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newTape()
+			w := p.dial(clientAt, serverAt).open()
+			w.talk(t, "S: 220 ready\nC: USER ftp\nS: 230 welcome")
+			for line := range strings.Lines(c.dialogue) {
+				if while, ok := strings.CutPrefix(line, "W: "); ok {
+					d, err := time.ParseDuration(strings.TrimSpace(while))
+					if err != nil {
+						t.Fatal(err)
+					}
+					p.now = p.now.Add(d)
+					continue
+				}
+				w.talk(t, line)
+			}
+			w.close(0)
+			x := told(t, Options{}, p).Sessions[0]
+			got := string(x.Verdict)
+			for _, f := range x.Findings {
+				got += " " + f.ID
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}

@@ -584,7 +584,7 @@ func TestUntold(t *testing.T) {
 	for want, lines := range map[string][]string{
 		"1 session, 1 transfer: 1 cannot be told, for the capture ends before.\n": {pasv, to, "C: RETR sea.txt", "S: 150 Here it comes"},
 		"1 session, 1 transfer: 1 cannot be told.\n! The client should have connected to 198.51.100.2:50000, and no packet of that\n  is in the capture": {
-			pasv, to, "C: QUIT", "S: 221 Bye",
+			"C: EPSV", "S: 229 ok (|||50000|)", pasv, to, "C: QUIT", "S: 221 Bye",
 		},
 	} {
 		v := told(t, words.English, []string{"untold"}, func(w *wire) {
