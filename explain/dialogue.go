@@ -298,7 +298,7 @@ func (t *talk) command(c ftp.Command, shown string) {
 		t.User = ftp.Escape(c.Arg)
 	case "PASS":
 		t.PasswordInClear = t.PasswordInClear || c.Arg != ""
-		if t.secret, t.hide = c.Arg, ""; len(c.Arg) > 3 && !t.opts.ShowSecrets {
+		if t.secret, t.hide = c.Arg, ""; !t.opts.ShowSecrets {
 			t.hide = ftp.Escape(c.Arg)
 		}
 	}
@@ -349,8 +349,8 @@ func (t *talk) replies() {
 func (t *talk) reply(r ftp.Reply, text string) {
 	t.tracker.Reply(r)
 	x := t.tracker.Exchange()
-	if t.hide != "" && strings.Contains(text, t.hide) {
-		text = strings.ReplaceAll(text, t.hide, masked)
+	if t.hide != "" {
+		text = t.blot(text, x.Command.Verb)
 	}
 	t.refused = t.refused || r.Code >= 400
 	i := t.index(x.Number)
