@@ -281,7 +281,8 @@ func (b *browser) key(name string) tea.Cmd {
 		}
 	case "a":
 		if b.at == list {
-			all := len(b.chosen) < len(b.sessions)
+			// Those that the filter hides count for nothing.
+			all := slices.ContainsFunc(b.sessions, func(s *explain.Session) bool { return !b.chosen[s.ID] })
 			clear(b.chosen)
 			for _, s := range b.sessions {
 				if all {
@@ -471,6 +472,9 @@ func (b *browser) frame() (lines []string, marked []int) {
 	if b.note != "" {
 		foot = append([]string{b.note}, foot...)
 	}
+	if b.asks != nothing || b.note != "" { // what is said now matters more
+		head = head[:min(len(head), max(b.height-2, 0))]
+	}
 	room := max(b.height-len(head)-len(foot), 1)
 	at, top := b.cursor[b.at], &b.top[b.at]
 	// The first row that can stand on top with the cursor still in sight.
@@ -576,7 +580,9 @@ func ellipsis(s string, n int) string {
 func (b *browser) bottom() []string {
 	if b.asks != nothing {
 		names := [...]string{filter: "browse.ask.filter", search: "browse.ask.search", save: "browse.ask.save"}
-		return []string{b.say(names[b.asks]) + " " + columns.Shown(string(b.input))}
+		question := b.say(names[b.asks]) + " "
+		// The end is what is being written.
+		return []string{question + columns.End(columns.Shown(string(b.input)), max(b.width-columns.Width(question)-1, 0))}
 	}
 	return inLines(b.say([...]string{list: "browse.keys.list", rungs: "browse.keys.ladder", raw: "browse.keys.raw"}[b.at]), b.width)
 }

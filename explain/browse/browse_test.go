@@ -191,6 +191,17 @@ func TestSizes(t *testing.T) {
 	}
 	p.b.Update(tea.WindowSizeMsg{Width: 40, Height: 12})
 	p.shows("q quit")
+	// What is asked for has its place, and shows what is being written.
+	p.keys("enter")
+	for _, size := range [][2]int{{20, 5}, {30, 2}} {
+		p.b.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		p.keys("/")
+		p.shows("\n Search")
+		p.b.Update(tea.PasteMsg{Content: "a name that is longer than the line.txt"})
+		p.shows("line.txt\n")
+		p.keys("enter")
+		p.shows("\n a name that is long")
+	}
 }
 
 // A crowd has one ladder too: no column for each of its addresses, and not of all.
@@ -222,6 +233,10 @@ func TestFilter(t *testing.T) {
 	p.keys("enter", "space", "down", "n", "s") // nothing is there for them
 	p.shows("[127.none: 0]")
 	p.keys("esc")
+	p.golden("list")
+	p.keys("space", "f", "1", "2", "7", "enter", "a") // what is hidden is not asked
+	p.shows("[*] ✓  2")
+	p.keys("esc", "a", "a")
 	p.golden("list")
 	p.keys("/", "\u202e", "enter")
 	p.shows("� is not found.")
@@ -282,6 +297,13 @@ func TestSave(t *testing.T) {
 	}
 	if got, want := save("one.txt"), "Saved as"; !strings.Contains(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	p.b.options.Open = func(int) (capture.Source, error) { return nil, os.ErrPermission }
+	if got, want := save("half.pcapng"), "permission"; !strings.Contains(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "half.pcapng")); err == nil {
+		t.Error("a file without its packets was left")
 	}
 	p.b.options.Open = nil // as of standard input
 	if got, want := save("none.pcapng"), "cannot be read again"; !strings.Contains(got, want) {

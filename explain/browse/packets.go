@@ -171,7 +171,9 @@ func (b *browser) keep(name string, ids []int) (n int, err error) {
 		return 0, err
 	}
 	defer func() {
-		err = errors.Join(err, f.Close())
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(name)) // half of it would stand in the way
+		}
 	}()
 	if !asPackets(name) {
 		some := b.view.Only(ids...)

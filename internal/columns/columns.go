@@ -111,6 +111,19 @@ func Fit(s string, n int) string {
 	return string(runes[:head]) + "…" + string(runes[tail:]) + strings.Repeat(" ", n-used)
 }
 
+// End is the end of s that fits into n columns.
+func End(s string, n int) string {
+	start := len(s)
+	for start > 0 {
+		r, size := utf8.DecodeLastRuneInString(s[:start])
+		if n -= Of(r); n < 0 {
+			break
+		}
+		start -= size
+	}
+	return s[start:]
+}
+
 // Right puts s to the right of n columns.
 func Right(s string, n int) string {
 	return strings.Repeat(" ", max(0, n-Width(s))) + s

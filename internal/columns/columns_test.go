@@ -30,6 +30,20 @@ func TestFit(t *testing.T) {
 	})
 }
 
+// The end is as long as it may be, and no longer.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{"": "", "a> ": "a> ", "alice@here:/a/b> ": ":/a/b> ", "日本> ": "日本> ", "x日本語> ": "本語> "} {
+		if got := columns.End(s, 7); got != want {
+			t.Errorf("%q ends in %q, want %q", s, got, want)
+		}
+	}
+	// A server can make the name of a directory as long as it likes.
+	if got := columns.End(strings.Repeat("日", 1<<20)+"> ", 9); got != "日日日> " {
+		t.Errorf("%q", got)
+	}
+}
+
 // Whatever stands in JSON, a terminal shows it as it is, and a program reads what
 // was written.
 func TestJSON(t *testing.T) {

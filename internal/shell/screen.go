@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
@@ -634,7 +633,7 @@ func (e *editor) View() tea.View {
 	}
 	width := e.screen.Width()
 	if limit := width / 2; lipgloss.Width(prompt) > limit && e.ask.answer == nil && !e.searching {
-		prompt = "…" + ending(prompt, limit-1)
+		prompt = "…" + columns.End(prompt, limit-1)
 	}
 	e.input.SetWidth(max(width-lipgloss.Width(prompt)-2, 4))
 	v := tea.NewView("")
@@ -650,19 +649,6 @@ func (e *editor) View() tea.View {
 	lines := append([]string{prompt + text}, e.bars()...)
 	v.Content = strings.Join(lines, "\n")
 	return v
-}
-
-// ending is the end of a text that fits into so many columns.
-func ending(text string, width int) string {
-	start := len(text)
-	for start > 0 {
-		r, n := utf8.DecodeLastRuneInString(text[:start])
-		if width -= columns.Of(r); width < 0 {
-			break
-		}
-		start -= n
-	}
-	return text[start:]
 }
 
 // bars are the rows of the jobs: all of one alone, and of several the last of

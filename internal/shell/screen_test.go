@@ -80,20 +80,6 @@ func TestLineWriter(t *testing.T) {
 	}
 }
 
-// The end of a prompt is what tells; a server can make a directory's name as long
-// as it likes.
-func TestPrompt(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{"": "", "a> ": "a> ", "alice@here:/a/b> ": ":/a/b> ", "日本> ": "日本> ", "x日本語> ": "本語> "} {
-		if got := ending(text, 7); got != want {
-			t.Errorf("%q ends in %q, want %q", text, got, want)
-		}
-	}
-	if got := ending(strings.Repeat("日", 1<<20)+"> ", 9); got != "日日日> " {
-		t.Errorf("%q", got)
-	}
-}
-
 // However low the screen is, the line to edit is on it.
 func TestLowScreen(t *testing.T) {
 	t.Parallel()
