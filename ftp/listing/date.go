@@ -93,10 +93,13 @@ func (l *reading) latest(m, d int, c clock) (date, bool) {
 	return date{}, false
 }
 
-// fullYear widens a year of two digits to 1970 to 2069, and takes four.
+// fullYear widens a year of two digits to 1970 to 2069, and takes four. Three are
+// the years since 1900, as C counts them, of servers that were written before 2000.
 func fullYear(s string) (int, bool) {
 	y, ok := number(s, 4)
 	switch {
+	case len(s) == 3 && y >= 100:
+		return 1900 + y, true
 	case !ok || len(s) != 2 && len(s) != 4:
 		return 0, false
 	case len(s) == 4:

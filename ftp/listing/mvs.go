@@ -55,9 +55,12 @@ func (l *reading) mvsHeading(s string) bool {
 //	TSO004 3390                                     VSAM  CATALOG
 //	Migrated                                              OLD.STUFF
 //	ARCIVE Not Direct Access Device                       OLDER.STUFF
+//	V43525 Tape                                           OLDEST.STUFF
+//	GDG                                                   MANY.STUFF
 //
 // A partitioned data set (PO, PO-E) is a directory; one that is on no disk is
-// of a type that nobody can tell.
+// of a type that nobody can tell, and so is the base of a generation data group,
+// which is none itself.
 func (l *reading) mvsDataset(w []string) (Entry, bool) {
 	last := len(w) - 1
 	e := Entry{Name: w[last], Type: File, Size: -1}
@@ -65,13 +68,13 @@ func (l *reading) mvsDataset(w []string) (Entry, bool) {
 		return Entry{}, false
 	}
 	switch front := strings.ToLower(strings.Join(w[:last], " ")); {
-	case front == "migrated":
+	case front == "migrated", w[0] == "GDG" && last == 1:
 		e.Type = Other
 		return e, true
 	case front == "pseudo directory":
 		e.Type = Dir
 		return e, true
-	case isVolume(w[0]) && (strings.HasSuffix(front, " not direct access device") ||
+	case isVolume(w[0]) && (last == 2 && strings.HasSuffix(front, " tape") || strings.HasSuffix(front, " not direct access device") ||
 		strings.HasSuffix(front, " not mounted") || strings.HasSuffix(front, " error determining attributes")):
 		e.Type = Other
 		return e, true

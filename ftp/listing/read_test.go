@@ -330,6 +330,27 @@ SEA
 			want: "file \"SEA.CHART\" -1 2004-06-23\nline 3: \"SEA\"\n",
 		},
 		{
+			name: "MVS data sets that are on no disk", in: `Volume Unit    Referred Ext Used Recfm Lrecl BlkSz Dsorg Dsname
+V43525 Tape                                             SEA.TAPE
+GDG                                                     SEA.LOG
+SAVE00 3390   2004/06/23  1    1  FB     128  6144  PS  SEA.CHART
+GDG on no volume
+`,
+			want: "other \"SEA.TAPE\" -1\nother \"SEA.LOG\" -1\nfile \"SEA.CHART\" -1 2004-06-23\nline 5: \"GDG on no volume\"\n",
+		},
+		{
+			name: "years as C counts them", in: `     0           DIR   12-30-99   12:32  sea
+ 33280      A          02-09-103   13:49  sky
+01-02-126  03:04AM                    4 sun
+01-02-099  03:04AM                    4 moon
+`,
+			want: `dir "sea" 0 1999-12-30T12:32
+file "sky" 33280 2003-02-09T13:49
+file "sun" 4 2026-01-02T03:04
+line 4: "01-02-099  03:04AM                    4 moon"
+`,
+		},
+		{
 			name: "JES", in: `JOBNAME  JOBID    OWNER    STATUS CLASS
 IBMUSER2 JOB01906 IBMUSER  OUTPUT A        RC=0000 3 spool files
 `,
