@@ -111,6 +111,9 @@ func Parse(text string) (Server, error) {
 
 // isHost tells whether s can be a name or an address in a URL.
 func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err != nil && strings.Contains(s, ":") {
+		return false // addresses of IPv6 alone have colons
+	}
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("[]%/?#@\\\"<>^`{|}", r) })
 }
 
