@@ -32,7 +32,7 @@ func Probe(ctx context.Context, ports ...uint16) Planes {
 		return p
 	}
 	for _, port := range ports {
-		if s.Helped(port) == Admitted {
+		if s.Helped(In, port) == Admitted || s.Helped(Out, port) == Admitted {
 			p.Helped = append(p.Helped, port)
 		}
 	}

@@ -149,13 +149,16 @@ func (s *Standing) Input(to netip.AddrPort) (Leave, string) {
 }
 
 // Helped says whether a rule assigns the FTP helper to control connections to
-// that port.
-func (s *Standing) Helped(port uint16) Leave {
+// that port: to those that come in, or to our own, that go out.
+func (s *Standing) Helped(way Way, port uint16) Leave {
 	all := Stopped
 	if s.legacy {
 		all = Unsure
 	}
 	for _, c := range s.chains {
+		if !c.sees(way) {
+			continue
+		}
 		for _, r := range c.rules {
 			if !slices.ContainsFunc(r.Exprs, func(e expr.Any) bool { return s.assigns(c, e) }) {
 				continue
@@ -170,6 +173,21 @@ func (s *Standing) Helped(port uint16) Leave {
 		}
 	}
 	return all
+}
+
+// sees says whether the first packets of connections of that way come by the
+// chain. One that others jump to may see both.
+func (c *standingChain) sees(way Way) bool {
+	if c.Hooknum == nil {
+		return true
+	}
+	switch *c.Hooknum {
+	case *nftables.ChainHookPrerouting, *nftables.ChainHookInput:
+		return way == In
+	case *nftables.ChainHookOutput, *nftables.ChainHookPostrouting:
+		return way == Out
+	}
+	return false
 }
 
 // assigns says whether an expression gives the FTP helper to a connection: an

@@ -22,6 +22,7 @@ func TestStanding(t *testing.T) {
 		name, program, rules string
 		want                 map[string]Leave
 		helped               Leave
+		own                  bool // our own connections are helped
 	}{
 		{
 			name: "nothing", program: "nft", rules: "",
@@ -108,6 +109,15 @@ func TestStanding(t *testing.T) {
 			helped: Admitted,
 		},
 		{
+			name: "a helper of clients", program: "nft",
+			rules: `table inet help {
+				ct helper ftp { type "ftp" protocol tcp; }
+				chain out { type filter hook output priority 0; tcp dport 21 ct helper set "ftp"; }
+			}`,
+			want:   map[string]Leave{any4 + ":21": Admitted},
+			helped: Stopped, own: true,
+		},
+		{
 			name: "iptables", program: "iptables-nft-restore",
 			rules: `*filter
 :INPUT DROP [0:0]
@@ -152,10 +162,13 @@ COMMIT
 					t.Errorf("to %s: %v by %q, want %v", to, got, where, want)
 				}
 			}
-			if got := s.Helped(21); got != c.helped {
+			if got := s.Helped(In, 21); got != c.helped {
 				t.Errorf("helped: %v, want %v", got, c.helped)
 			}
-			if c.helped == Admitted && s.Helped(2121) != Stopped {
+			if got := s.Helped(Out, 21); (got == Admitted) != c.own {
+				t.Errorf("our own are helped: %v, want %v", got, c.own)
+			}
+			if c.helped == Admitted && s.Helped(In, 2121) != Stopped {
 				t.Error("helped on port 2121")
 			}
 		})

@@ -20,4 +20,4 @@ func ReadStanding(int) (*Standing, error) {
 func (*Standing) Input(netip.AddrPort) (Leave, string) { return Unsure, "" }
 
 // Helped knows nothing on this system.
-func (*Standing) Helped(uint16) Leave { return Unsure }
+func (*Standing) Helped(Way, uint16) Leave { return Unsure }

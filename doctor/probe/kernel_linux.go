@@ -51,7 +51,7 @@ func (p *probe) helper(context.Context) check.Check {
 			Hint: p.say("probe.helper.matters", "rule", p.assign()),
 		}
 	}
-	switch rules.Helped(uint16(port)) {
+	switch rules.Helped(firewall.Out, uint16(port)) {
 	case firewall.Admitted:
 		return check.Check{Answer: check.Yes, Minor: true, Evidence: p.say("probe.helper.given", "first", text, "port", port)}
 	case firewall.Stopped:

@@ -476,7 +476,7 @@ func (l *look) reads(port uint16) firewall.Leave {
 	case err == nil && slices.Contains(h.Ports, port):
 		return firewall.Admitted
 	case l.rules != nil:
-		return l.rules.Helped(port)
+		return l.rules.Helped(firewall.In, port)
 	case err == nil && !h.Loaded:
 		return firewall.Stopped
 	}

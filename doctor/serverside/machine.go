@@ -37,7 +37,7 @@ type Machine struct {
 // Rules are those of a firewall: see [firewall.Standing].
 type Rules interface {
 	Input(to netip.AddrPort) (firewall.Leave, string)
-	Helped(port uint16) firewall.Leave
+	Helped(way firewall.Way, port uint16) firewall.Leave
 }
 
 // Helper is the FTP helper of a kernel.

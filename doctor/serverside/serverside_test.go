@@ -45,7 +45,7 @@ func (r rules) Input(to netip.AddrPort) (firewall.Leave, string) {
 	return firewall.Admitted, ""
 }
 
-func (r rules) Helped(port uint16) firewall.Leave {
+func (r rules) Helped(_ firewall.Way, port uint16) firewall.Leave {
 	if l, ok := r.helped[port]; ok {
 		return l
 	}
