@@ -329,6 +329,8 @@ var reserved = []struct {
 	{netip.MustParsePrefix("198.51.100.0/24"), "example", "RFC 5737"},
 	{netip.MustParsePrefix("203.0.113.0/24"), "example", "RFC 5737"},
 	{netip.MustParsePrefix("2001:db8::/32"), "example", "RFC 3849"},
+	{netip.MustParsePrefix("3fff::/20"), "example", "RFC 9637"},
+	{netip.MustParsePrefix("198.18.0.0/15"), "reserved", "RFC 2544"}, // proxies hand them out for names
 	{netip.MustParsePrefix("240.0.0.0/4"), "reserved", "RFC 1112"},
 	{netip.MustParsePrefix("0.0.0.0/8"), "this-network", "RFC 1122"},
 }

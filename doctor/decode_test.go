@@ -38,6 +38,8 @@ func TestDecode(t *testing.T) {
 		{"227 Entering Passive Mode (0,0,0,0,195,80)", "client 0.0.0.0 50000", "unspecified"},
 		{"227 Entering Passive Mode (100,64,1,1,195,80)", "client 100.64.1.1 50000", "shared"},
 		{"227 Entering Passive Mode (255,255,255,255,195,80)", "client 255.255.255.255 50000", "reserved"},
+		{"227 Entering Passive Mode (198,18,0,9,195,80)", "client 198.18.0.9 50000", "reserved"},
+		{"EPRT |2|3fff::1|49397|", "server 3fff::1 49397", "example"},
 		{"227 Entering Passive Mode (224,0,0,1,0,80)", "client 224.0.0.1 80", "multicast low-port"},
 		{"228 Entering Long Passive Mode (4,4,33,1,1,33,2,195,80)", "client 33.1.1.33 50000", ""},
 		{"229 Entering Extended Passive Mode (|||6446|)", "client  6446", ""},

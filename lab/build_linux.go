@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -57,8 +59,7 @@ func build(n *topology.Network) (w *world, err error) {
 			}
 		}
 		if node.Idle > 0 {
-			seconds := fmt.Sprintf("%.0f", float64(node.Idle)/1e9)
-			if err := h.sysctl("netfilter/nf_conntrack_tcp_timeout_established", seconds); err != nil {
+			if err := h.sysctl("netfilter/nf_conntrack_tcp_timeout_established", strconv.Itoa(whole(time.Duration(node.Idle)))); err != nil {
 				return w, err
 			}
 		}

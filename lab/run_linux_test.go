@@ -53,6 +53,34 @@ func begin(t *testing.T) {
 	t.Parallel()
 }
 
+// The kernel counts in seconds: what is less than one is one, and not none.
+func TestIdle(t *testing.T) {
+	begin(t)
+	n, err := topology.Lookup("client-inside-forgetful")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Node("router").Idle = topology.Duration(300 * time.Millisecond)
+	w, err := build(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := w.hosts["router"].do(func() error {
+		text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established")
+		if got := strings.TrimSpace(string(text)); got != "1" {
+			t.Errorf("it forgets after %s s, want 1", got)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Every network of the catalogue can be built.
 func TestBuild(t *testing.T) {
 	begin(t)

@@ -314,6 +314,13 @@ func (v *labFlags) run(ctx context.Context, notes io.Writer, names []string, lan
 	} else if v.alg != "" {
 		return nil, fmt.Errorf("--alg %q: want gateway, or nothing for what the network has", v.alg)
 	}
+	called := map[string]bool{}
+	for _, n := range networks {
+		if called[n.Name] && v.lab.Captures != "" {
+			return nil, fmt.Errorf("two networks are called %s, and the recordings of both would be in one place; want one of them alone", n.Name)
+		}
+		called[n.Name] = true
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (
