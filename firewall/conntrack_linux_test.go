@@ -84,7 +84,7 @@ func (s sessions) Open(ctx context.Context, p firewall.Pinhole) (io.Closer, erro
 // control opens a control connection, which lasts as long as the test.
 func control(t testing.TB, from netip.Addr, to netip.AddrPort) firewall.Flow {
 	t.Helper()
-	d := net.Dialer{Timeout: 20 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	d := net.Dialer{Timeout: time.Minute, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	c, err := d.DialContext(t.Context(), "tcp", to.String())
 	if err != nil {
 		t.Error(err)

@@ -103,7 +103,7 @@ func TestRedirection(t *testing.T) {
 		open(netip.AddrPortFrom(inside, 22))
 		<-other
 		if r.Transparent {
-			d := net.Dialer{Timeout: 20 * time.Second, Control: firewall.Transparent, LocalAddr: net.TCPAddrFromAddrPort(from)}
+			d := net.Dialer{Timeout: time.Minute, Control: firewall.Transparent, LocalAddr: net.TCPAddrFromAddrPort(from)}
 			c, err := d.DialContext(t.Context(), "tcp4", served.String())
 			if err != nil {
 				t.Fatalf("from the address of the client: %v", err)

@@ -86,7 +86,7 @@ func TestStalledPeer(t *testing.T) {
 			p.say("426 Aborted.", "226 Done.")
 		},
 	}
-	c := visit(t, v, func(o *ftpclient.Options) { o.StallTimeout = 100 * time.Millisecond })
+	c := visit(t, v, func(o *ftpclient.Options) { o.StallTimeout = 300 * time.Millisecond })
 	if got, err := fetch(t, c); got != "a" || !errors.Is(err, ftpclient.ErrStalled) {
 		t.Errorf("download: %q, %v; want ErrStalled", got, err)
 	}

@@ -420,7 +420,7 @@ func TestLateReply(t *testing.T) {
 	}}
 	play(t, v)
 	t.Cleanup(func() { close(late) })
-	hasty := func(o *ftpclient.Options) { o.StallTimeout = 100 * time.Millisecond }
+	hasty := func(o *ftpclient.Options) { o.StallTimeout = 400 * time.Millisecond }
 	c := visit(t, v, hasty)
 	if got, err := fetch(t, c); got != "abc" || err != nil {
 		t.Errorf("whole by its size: %q, %v", got, err)
@@ -442,7 +442,7 @@ func TestLateReply(t *testing.T) {
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	v := play(t, &villain{on: map[string]func(*peer, string){"MDTM": func(*peer, string) {}}})
-	c := visit(t, v, func(o *ftpclient.Options) { o.Timeout = 200 * time.Millisecond })
+	c := visit(t, v, func(o *ftpclient.Options) { o.Timeout = 600 * time.Millisecond })
 	ctx := testContext(t)
 	if _, err := c.ModTime(ctx, "f"); !errors.Is(err, ftpclient.ErrPoisoned) || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("silence: %v", err)

@@ -60,7 +60,7 @@ func TestEndlessReplies(t *testing.T) {
 	t.Run("preliminary", func(t *testing.T) {
 		t.Parallel()
 		v := play(t, &villain{on: map[string]func(*peer, string){"MDTM": func(p *peer, _ string) { chatter(p, "150 Soon.") }}})
-		c := visit(t, v, func(o *ftpclient.Options) { o.Timeout = 200 * time.Millisecond })
+		c := visit(t, v, func(o *ftpclient.Options) { o.Timeout = 600 * time.Millisecond })
 		if _, err := c.ModTime(testContext(t), "f"); !errors.Is(err, ftpclient.ErrPoisoned) {
 			t.Errorf("%v, want ErrPoisoned", err)
 		}

@@ -44,7 +44,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // as makes [ftptest.User] the user u, whose tree is fsys.
 func as(fsys storage.FS, u ftpserver.User) ftptest.Option {

@@ -99,7 +99,7 @@ func TestWindowsFTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+		_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
 		c.Do("PORT "+ftp.FormatHostPort(l.Addr().(*net.TCPAddr).AddrPort()), 200)
 		c.Do(step.command, 150)
 		d, err := l.Accept()

@@ -90,7 +90,7 @@ func TestStatusOfASlowUpload(t *testing.T) {
 			if err := flush(); err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(20 * time.Second); ; {
+			for deadline := time.Now().Add(patience); ; {
 				if text := strings.Join(c.Do("STAT", 211).Lines, "\n"); strings.Contains(text, "STOR /new: 7 bytes") {
 					return
 				} else if time.Now().After(deadline) {

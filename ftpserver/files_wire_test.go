@@ -55,7 +55,7 @@ func dialPassive(t *testing.T, c *ftptest.Conn) func() *net.TCPConn {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = d.Close() })
-		_ = d.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = d.SetDeadline(time.Now().Add(patience))
 		return d
 	}
 }
@@ -72,7 +72,7 @@ func cutUpload(t *testing.T, s *ftptest.Server, ended <-chan ftpserver.TransferE
 		t.Fatal(err)
 	}
 	arrived := func(i ftpserver.SessionInfo) bool { return i.Verb != "" && i.Bytes == int64(len(part)) }
-	for deadline := time.Now().Add(30 * time.Second); !slices.ContainsFunc(s.Sessions(), arrived); {
+	for deadline := time.Now().Add(patience); !slices.ContainsFunc(s.Sessions(), arrived); {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: %q does not arrive", command, part)
 		}
@@ -734,7 +734,7 @@ func TestDeleteDuringUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := s.Login()
-	for deadline := time.Now().Add(20 * time.Second); other.Do("SIZE a", 213).Lines[0] != "4"; {
+	for deadline := time.Now().Add(patience); other.Do("SIZE a", 213).Lines[0] != "4"; {
 		if time.Now().After(deadline) {
 			t.Fatal("the upload does not show")
 		}

@@ -218,7 +218,7 @@ func TestSessionsWaitForNobody(t *testing.T) {
 		if len(all) != 1 || all[0].TLS {
 			t.Errorf("sessions: %+v", all)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("they cannot be seen")
 	}
 }

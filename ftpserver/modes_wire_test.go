@@ -111,7 +111,7 @@ func TestPassiveStranger(t *testing.T) {
 		if err != nil {
 			t.Skipf("no second address on loopback: %v", err)
 		}
-		_ = d.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = d.SetDeadline(time.Now().Add(patience))
 		if b, err := io.ReadAll(d); len(b) > 0 {
 			t.Errorf("a stranger got %q (%v)", b, err)
 		}
@@ -278,7 +278,7 @@ func TestActiveElsewhere(t *testing.T) {
 			c := ftptest.Serve(t, ftptest.Files{"a": "x"}, option).Login()
 			c.Do(fmt.Sprintf("PORT %s,%d,%d", host, port>>8, port&255), 200)
 			c.Do("RETR a", 150)
-			_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+			_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
 			d, err := l.Accept()
 			if err != nil {
 				t.Fatal(err)

@@ -181,7 +181,7 @@ func dialPeer(t *testing.T, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	return &peer{t: t, Conn: c, in: ftp.NewReader(c)}
 }
 
@@ -224,7 +224,7 @@ func clearCommandChannel(t *testing.T, version uint16, polite bool) {
 		}
 	}
 	p.speak(tcp)
-	_ = tcp.SetDeadline(time.Now().Add(20 * time.Second)) // crypto/tls has put an end to writing
+	_ = tcp.SetDeadline(time.Now().Add(patience)) // crypto/tls has put an end to writing
 	p.do("NOOP", 200)
 	p.do("CCC", 533)
 	a, err := ftp.ParsePassive(p.do("PASV", 227).Lines[0])

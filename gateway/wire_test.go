@@ -325,10 +325,9 @@ func TestFamilies(t *testing.T) {
 // says nothing or something else.
 func TestNoDataConnection(t *testing.T) {
 	t.Parallel()
-	soon := func(o *gateway.Options) { o.DataTimeout = 200 * time.Millisecond }
 	t.Run("nobody listens at the server", func(t *testing.T) {
 		t.Parallel()
-		w := newWire(t, "127.0.0.1", soon)
+		w := newWire(t, "127.0.0.1")
 		w.login()
 		data := listenOr(t, "127.0.0.1:0")
 		_ = data.Close()
@@ -354,7 +353,7 @@ func TestNoDataConnection(t *testing.T) {
 	})
 	t.Run("nobody listens at the client", func(t *testing.T) {
 		t.Parallel()
-		w := newWire(t, "127.0.0.1", soon)
+		w := newWire(t, "127.0.0.1")
 		w.login()
 		own := listenOr(t, "127.0.0.1:0")
 		_ = own.Close()

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long anything may take that should be done at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Who logs in.
 const (

@@ -196,6 +196,7 @@ func holds(t *testing.T, name, text string) {
 		if b, err := os.ReadFile(name); err == nil && strings.Contains(string(b), text) {
 			return
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("%s does not come to hold %q", name, text)
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what should come at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // process is a towpath that runs beside the test, or another of programs.
 type process struct {

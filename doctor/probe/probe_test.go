@@ -191,7 +191,7 @@ func TestLeavesNothing(t *testing.T) {
 		select {
 		case n := <-open:
 			sum += n
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%d sessions are open, and %d began or ended", sum, all)
 		}
 	}
@@ -506,7 +506,7 @@ func TestIdle(t *testing.T) {
 		}
 		return line
 	}, nil))
-	lost.Idle, lost.Options.Timeout = 10*time.Millisecond, time.Second
+	lost.Idle, lost.Options.Timeout = 10*time.Millisecond, 2*time.Second
 	expect(t, run(t, lost), "In clear text "+allFour+" Look at idle.", 1, "✗ idle: a session is lost after 10ms", "✗ idle: TCP keep-alive")
 }
 
@@ -526,7 +526,7 @@ func TestIdleReply(t *testing.T) {
 		}
 		return line
 	}))
-	target.Idle, target.Options.Timeout = 10*time.Millisecond, time.Second
+	target.Idle, target.Options.Timeout = 10*time.Millisecond, 2*time.Second
 	expect(t, run(t, target), "In clear text "+allFour+" Look at idle.", 1, "✗ idle: commands arrive, and a reply that the server sends by itself does not")
 }
 

@@ -57,7 +57,7 @@ func (c *trace) line(dir byte, line string) {
 // poolOf logs in to a server of ftptest, or another that takes the same user.
 func poolOf(t testing.TB, addr string, n int, change ...func(*ftpclient.Options)) *ftpclient.Pool {
 	t.Helper()
-	o := ftpclient.Options{User: ftptest.User, Password: ftptest.Password, Timeout: 10 * time.Second, DataTimeout: 10 * time.Second, StallTimeout: 10 * time.Second}
+	o := ftpclient.Options{User: ftptest.User, Password: ftptest.Password, Timeout: patience, DataTimeout: patience, StallTimeout: patience}
 	for _, f := range change {
 		f(&o)
 	}

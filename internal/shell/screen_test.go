@@ -116,7 +116,7 @@ func (o *output) Write(p []byte) (int, error) {
 // until waits until text has been drawn, and forgets all up to there.
 func (o *output) until(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		o.mu.Lock()
 		all := o.text.String()
