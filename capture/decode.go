@@ -120,7 +120,7 @@ type decoder struct {
 	error ICMP // of an icmp, without its packet
 
 	fragments *fragments // nil: fragments are left as they are
-	now       int64      // when the packet was seen, in nanoseconds
+	now       Instant    // when the packet was seen
 	packet    int64      // counts packets, for the age of fragments
 	from, to  endpoint
 	depth     int // of things within things
@@ -152,7 +152,7 @@ const (
 // decode finds what p is.
 func (d *decoder) decode(p *Packet) kind {
 	b := p.Data
-	d.now, d.depth = p.Time.UnixNano(), 0
+	d.now, d.depth = p.Time, 0
 	d.packet++
 	// What the packet had beyond Data is told by lengths in IP headers; where
 	// they say nothing (TSO), by what is missing here.

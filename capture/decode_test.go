@@ -122,7 +122,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint16(wrap.link), wrap.put(s.ip()), uint16(0))
 	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte, more uint16) {
-		p := &capture.Packet{Number: 1, Time: packetTime, Link: capture.Link(link), Length: len(data) + int(more), Data: data}
+		p := &capture.Packet{Number: 1, Time: capture.InstantOf(packetTime), Link: capture.Link(link), Length: len(data) + int(more), Data: data}
 		got, ok := capture.Decode(p)
 		if !ok {
 			return

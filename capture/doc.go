@@ -13,7 +13,6 @@ package capture
 import (
 	"fmt"
 	"iter"
-	"time"
 )
 
 // Source gives packets: a [Reader] those of a file, [Live] those of a wire.
@@ -39,7 +38,7 @@ type Packet struct {
 	// what its File field says.
 	File int
 	// Time is when the packet was seen.
-	Time time.Time
+	Time Instant
 	// Interface is the index in [Source.Interfaces].
 	Interface int
 	// Link says what the first bytes are.
@@ -51,26 +50,6 @@ type Packet struct {
 	// Offset is where the record begins in the file, after decompression.
 	Offset int64
 }
-
-// mark says where and when p was seen.
-func (p *Packet) mark() Mark { return Mark{p.Number, p.Time.UnixNano()} }
-
-// Mark names a packet that is gone. The zero Mark is no packet.
-type Mark struct {
-	Number int
-	nanos  int64 // there are many marks, and a time.Time is thrice as long
-}
-
-// Time is when the packet was seen.
-func (m Mark) Time() time.Time {
-	if !m.Seen() {
-		return time.Time{}
-	}
-	return time.Unix(0, m.nanos).UTC()
-}
-
-// Seen says that there is such a packet.
-func (m Mark) Seen() bool { return m.Number != 0 }
 
 // Interface is one place where packets were seen.
 type Interface struct {

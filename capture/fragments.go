@@ -7,7 +7,7 @@ import "time"
 const (
 	maxDatagrams     = 256
 	maxFragmentBytes = 8 << 20
-	fragmentLife     = int64(30 * time.Second) // RFC 791 would wait 15, Linux does 30
+	fragmentLife     = 30 * time.Second // RFC 791 would wait 15, Linux does 30
 	// maxHoles is how many pieces of a datagram may lie apart. Networks cut
 	// into a few dozen, in order or in reverse; who sends thousands with holes
 	// between them wants us to sort.
@@ -28,7 +28,7 @@ type whole struct {
 // datagram is one that is being put together.
 type datagram struct {
 	key    whole
-	born   int64
+	born   Instant
 	done   int64 // the packet that made it whole, or 0
 	size   int   // of the whole, or -1 while the last fragment is missing
 	data   []byte
@@ -59,7 +59,7 @@ func (d *decoder) fragment(b []byte, missing int, proto uint8, id uint32, at int
 	}
 	key := whole{d.from.hi, d.from.lo, d.to.hi, d.to.lo, id, proto}
 	g := f.open[key]
-	if g != nil && (g.done != 0 && d.packet-g.done > copiesWithin || d.now-g.born > fragmentLife) {
+	if g != nil && (g.done != 0 && d.packet-g.done > copiesWithin || d.now.Sub(g.born) > fragmentLife) {
 		f.forget(g)
 		g = nil
 	}

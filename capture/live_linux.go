@@ -171,7 +171,7 @@ func (l *live) block(b []byte, yield func(*Packet, error) bool) bool {
 		h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&b[at]))
 		from := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&b[at+uint32(tpacketAlign(unsafe.Sizeof(*h)))]))
 		p := &l.packet
-		p.Time, p.Link = time.Unix(int64(h.Sec), int64(h.Nsec)).UTC(), l.place.Link
+		p.Time, p.Link = instant(int64(h.Sec), int64(h.Nsec)), l.place.Link
 		p.Length, p.Data = int(h.Len), b[at+uint32(h.Mac):][:h.Snaplen:h.Snaplen]
 		if l.cooked {
 			p.Length += 20

@@ -56,7 +56,7 @@ func TestLive(t *testing.T) {
 		}()
 		l := &told{listener: &listener{t: t}, closed: cancel}
 		tr := capture.NewTracker(l, capture.Options{})
-		var last time.Time
+		var last capture.Instant
 		for p, err := range live.Packets() {
 			if err != nil {
 				t.Fatal(err)
@@ -75,7 +75,7 @@ func TestLive(t *testing.T) {
 		if string(h.bytes[server]) != answer || string(h.bytes[client]) != file || h.Side(client).Copies > 0 {
 			t.Errorf("%s: %q, %d bytes, want %d; %+v", name, h.bytes[server], len(h.bytes[client]), len(file), *h.Side(client))
 		}
-		if age := time.Since(last); age < 0 || age > time.Minute {
+		if age := time.Since(last.Time()); age < 0 || age > time.Minute {
 			t.Errorf("%s: the last packet is %v old", name, age)
 		}
 		if n := live.Notes(); len(n) != 0 {

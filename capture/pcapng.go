@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/bits"
 	"strings"
-	"time"
 )
 
 // Blocks and options of pcapng, draft-ietf-opsawg-pcapng.
@@ -38,16 +37,16 @@ type clock struct {
 	offset int64
 }
 
-func (c clock) time(t uint64) time.Time {
+func (c clock) time(t uint64) Instant {
 	switch c.units {
 	case 1e9:
-		return time.Unix(int64(t/1e9)+c.offset, int64(t%1e9)).UTC()
+		return instant(int64(t/1e9)+c.offset, int64(t%1e9))
 	case 1e6:
-		return time.Unix(int64(t/1e6)+c.offset, int64(t%1e6)*1000).UTC()
+		return instant(int64(t/1e6)+c.offset, int64(t%1e6)*1000)
 	}
 	hi, lo := bits.Mul64(t%c.units, 1e9) // less than units·10⁹, so the division fits
 	nanos, _ := bits.Div64(hi, lo, c.units)
-	return time.Unix(int64(t/c.units)+c.offset, int64(nanos)).UTC()
+	return instant(int64(t/c.units)+c.offset, int64(nanos))
 }
 
 // resolution reads if_tsresol: a power of ten, or of two with the top bit set.
@@ -275,7 +274,7 @@ func (r *Reader) readPacket(kind uint32, b []byte, p *Packet) error {
 		kept = min(kept, uint32(snap))
 	}
 	if kind == blockSimple {
-		p.Time = time.Time{}
+		p.Time = 0
 	} else {
 		p.Time = r.clocks[i].time(ticks)
 	}

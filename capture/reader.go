@@ -11,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -333,7 +332,7 @@ func (r *Reader) nextRecord(p *Packet) error {
 			return err
 		}
 	}
-	p.Time = time.Unix(int64(sec), int64(frac)*r.nanos).UTC()
+	p.Time = instant(int64(sec), int64(frac)*r.nanos)
 	p.Link = r.interfaces[0].Link
 	p.Length = int(max(length, kept))
 	p.Data = r.buf[r.r+r.header : r.r+size : r.r+size]

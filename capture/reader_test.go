@@ -49,7 +49,7 @@ func read(t tb, src io.Reader) ([]record, *capture.Reader, error) {
 		if err != nil {
 			return all, r, err
 		}
-		all = append(all, record{p.Number, p.Interface, p.Time, p.Link, p.Length, string(p.Data), p.Offset})
+		all = append(all, record{p.Number, p.Interface, p.Time.Time(), p.Link, p.Length, string(p.Data), p.Offset})
 	}
 	return all, r, nil
 }
@@ -151,7 +151,7 @@ func TestCut(t *testing.T) {
 	var ng bytes.Buffer
 	w := capture.NewWriter(&ng)
 	for i, data := range []string{"first", "second"} {
-		if err := w.Write(&capture.Packet{Number: i + 1, Time: packetTime, Link: capture.LinkRaw, Length: len(data), Data: []byte(data)}); err != nil {
+		if err := w.Write(&capture.Packet{Number: i + 1, Time: capture.InstantOf(packetTime), Link: capture.LinkRaw, Length: len(data), Data: []byte(data)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -365,9 +365,9 @@ func TestWriter(t *testing.T) {
 	w := capture.NewWriter(&file)
 	w.Describe(0, 0, capture.Interface{Name: "eth0", Description: "outside", Link: capture.LinkEthernet, SnapLength: 2000, Filter: "port 21"})
 	packets := []*capture.Packet{
-		{Number: 1, Time: packetTime, Link: capture.LinkEthernet, Length: 100, Data: []byte("one")},
-		{Number: 2, Time: packetTime.Add(time.Nanosecond), Interface: 1, Link: capture.LinkRaw, Length: 4, Data: []byte("four")},
-		{Number: 1, File: 1, Time: packetTime.Add(time.Hour), Link: capture.LinkSLL2, Length: 0},
+		{Number: 1, Time: capture.InstantOf(packetTime), Link: capture.LinkEthernet, Length: 100, Data: []byte("one")},
+		{Number: 2, Time: capture.InstantOf(packetTime) + 1, Interface: 1, Link: capture.LinkRaw, Length: 4, Data: []byte("four")},
+		{Number: 1, File: 1, Time: capture.InstantOf(packetTime.Add(time.Hour)), Link: capture.LinkSLL2, Length: 0},
 	}
 	for _, p := range packets {
 		if err := w.Write(p); err != nil {
@@ -383,18 +383,18 @@ func TestWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range packets {
-		if g := got[i]; g.number != i+1 || g.index != i || !g.at.Equal(p.Time) || g.link != p.Link || g.length != p.Length || g.data != string(p.Data) {
+		if g := got[i]; g.number != i+1 || g.index != i || !g.at.Equal(p.Time.Time()) || g.link != p.Link || g.length != p.Length || g.data != string(p.Data) {
 			t.Errorf("packet %d: %+v", i, g)
 		}
 		data, info, err := other.ReadPacketData()
-		if err != nil || string(data) != string(p.Data) || !info.Timestamp.Equal(p.Time) || info.Length != p.Length || layers.LinkType(p.Link) != linkOf(info, other) {
+		if err != nil || string(data) != string(p.Data) || !info.Timestamp.Equal(p.Time.Time()) || info.Length != p.Length || layers.LinkType(p.Link) != linkOf(info, other) {
 			t.Errorf("packet %d by another reader: %q, %+v, %v", i, data, info, err)
 		}
 	}
 	if i := r.Interfaces()[0]; i != (capture.Interface{Name: "eth0", Description: "outside", Link: capture.LinkEthernet, SnapLength: 2000, Filter: "port 21"}) {
 		t.Errorf("interface %+v", i)
 	}
-	if err := w.Write(&capture.Packet{Number: 7, Data: []byte("xx"), Length: 1, Time: packetTime}); err == nil {
+	if err := w.Write(&capture.Packet{Number: 7, Data: []byte("xx"), Length: 1, Time: capture.InstantOf(packetTime)}); err == nil {
 		t.Error("more kept than there was")
 	}
 	full := capture.NewWriter(failing{})
@@ -426,7 +426,7 @@ func FuzzReader(f *testing.F) {
 	var ng bytes.Buffer
 	w := capture.NewWriter(&ng)
 	for i := range 3 {
-		if err := w.Write(&capture.Packet{Time: packetTime, Interface: i, Link: capture.LinkRaw, Length: 2, Data: []byte{1, 2}}); err != nil {
+		if err := w.Write(&capture.Packet{Time: capture.InstantOf(packetTime), Interface: i, Link: capture.LinkRaw, Length: 2, Data: []byte{1, 2}}); err != nil {
 			f.Fatal(err)
 		}
 	}

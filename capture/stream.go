@@ -28,14 +28,14 @@ type half struct {
 	waiting  []*piece
 	bytes    int // of waiting, as they count
 
-	closedAt int64 // when the window was closed, 0 if it is open
+	closedAt Instant // when the window was closed, 0 if it is open
 
 	// Of the last packet, to know a copy of it.
 	lastSeq, lastAck, lastID uint32
 	lastLength               int
 	lastFlags                Flags
 	lastWindow               uint16
-	lastTime                 int64
+	lastTime                 Instant
 }
 
 // piece waits for bytes before it, or for what its sender had received before.
@@ -56,9 +56,9 @@ const (
 	patience = 16
 	// pause is the same in time: what was acknowledged before a silence this
 	// long does not come any more.
-	pause = int64(100 * time.Millisecond)
+	pause = 100 * time.Millisecond
 	// copyGap is the least time between a SYN and the next.
-	copyGap = int64(50 * time.Millisecond)
+	copyGap = 50 * time.Millisecond
 )
 
 // offset is where seq is in the stream: the place nearest to the highest heard
@@ -104,13 +104,13 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 	side := &c.sides[d]
 	now := t.decoder.now
 	side.Packets++
-	c.Last = Mark{p.Number, now}
+	c.Last = p.Mark()
 
 	// A copy says nothing new. Where packets have no number, as in IPv6, what
 	// comes again at once is one, but for acknowledgements, which a receiver
 	// repeats when something is missing.
 	if s.Seq == h.lastSeq && s.Length == h.lastLength && s.Ack == h.lastAck && s.Flags == h.lastFlags && s.Window == h.lastWindow && s.id == h.lastID &&
-		side.Packets > 1 && (s.id != 0 || now-h.lastTime < int64(time.Millisecond) && (s.Length > 0 || s.Flags&(SYN|FIN) != 0)) {
+		side.Packets > 1 && (s.id != 0 || now.Sub(h.lastTime) < time.Millisecond && (s.Length > 0 || s.Flags&(SYN|FIN) != 0)) {
 		side.Copies++
 		return
 	}
@@ -121,7 +121,7 @@ func (t *Tracker) take(c *conn, d Direction, s *Segment, p *Packet) {
 		h.agreed, h.recent = h.recent, h.acked
 		o.agreed, o.recent = o.recent, o.acked
 	}
-	if now-c.last > pause {
+	if now.Sub(c.last) > pause {
 		h.agreed, h.recent, o.agreed, o.recent = h.acked, h.acked, o.acked, o.acked
 	}
 	c.last = now
@@ -253,14 +253,14 @@ func (t *Tracker) handshake(c *conn, d Direction, s *Segment) bool {
 	if n := len(c.Again); n > 0 {
 		before = c.Again[n-1]
 	}
-	if d == FromClient && len(c.Again) < 15 && c.Last.nanos-before.nanos > copyGap {
+	if d == FromClient && len(c.Again) < 15 && c.Last.Time.Sub(before.Time) > copyGap {
 		c.Again = append(c.Again, c.Last)
 	}
 	return true
 }
 
 // window follows how much a side is ready to receive.
-func (t *Tracker) window(c *conn, d Direction, s *Segment, now int64) {
+func (t *Tracker) window(c *conn, d Direction, s *Segment, now Instant) {
 	h, side := &c.half[d], &c.sides[d]
 	side.Window = int(s.Window)
 	if s.Flags&SYN == 0 && side.WindowScale > 0 && c.sides[d^1].WindowScale > 0 {
@@ -276,7 +276,7 @@ func (t *Tracker) window(c *conn, d Direction, s *Segment, now int64) {
 		return
 	}
 	if h.closedAt != 0 {
-		side.Stalled += time.Duration(max(0, now-h.closedAt))
+		side.Stalled += max(0, now.Sub(h.closedAt))
 		h.closedAt = 0
 	}
 }
@@ -291,9 +291,9 @@ func (t *Tracker) reset(c *conn, d Direction, p *Packet) {
 func (t *Tracker) give(c *conn, d Direction, b []byte, kept, end int64, p *Packet) {
 	h, side := &c.half[d], &c.sides[d]
 	if !side.FirstData.Seen() {
-		side.FirstData = p.mark()
+		side.FirstData = p.Mark()
 	}
-	side.LastData = p.mark()
+	side.LastData = p.Mark()
 	from := h.next
 	h.next, side.Bytes = end, end
 	if !h.unwanted && len(b) > 0 && !c.stream.Data(d, from, b, p) {
@@ -486,7 +486,7 @@ func (t *Tracker) flush(c *conn, p *Packet) {
 			t.miss(c, d, h.next, sure, p)
 		}
 		if h.closedAt != 0 {
-			c.sides[d].Stalled += time.Duration(max(0, c.last-h.closedAt))
+			c.sides[d].Stalled += max(0, c.last.Sub(h.closedAt))
 			h.closedAt = 0
 		}
 	}

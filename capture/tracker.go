@@ -230,7 +230,7 @@ type state struct {
 	pending bool // something waits, or was acknowledged and is not there
 	count   uint32
 	stream  Stream
-	last    int64 // time of the last packet
+	last    Instant // time of the last packet
 	half    [2]half
 }
 
@@ -341,7 +341,7 @@ func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
 	t.stats.Connections++
 	c := t.vacant()
 	c.id, c.key, c.flip = t.ids, t.wanted, flipped
-	c.ID, c.First = t.ids, p.mark()
+	c.ID, c.First = t.ids, p.Mark()
 	c.half[0].fin, c.half[1].fin = -1, -1
 	client, server := s.from, s.to
 	switch {
@@ -470,7 +470,7 @@ func (t *Tracker) endWaiting(p *Packet) {
 			t.ending = t.ending[1:]
 			continue
 		}
-		if !c.closed && len(t.ending) <= late && p.Time.UnixNano()-c.last < 10*pause {
+		if !c.closed && len(t.ending) <= late && p.Time.Sub(c.last) < 10*pause {
 			return
 		}
 		if !c.closed {
@@ -501,12 +501,7 @@ func (t *Tracker) Stats() Stats {
 }
 
 // Now is when the last packet was seen.
-func (t *Tracker) Now() time.Time {
-	if t.stats.Packets == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, t.decoder.now).UTC()
-}
+func (t *Tracker) Now() Instant { return t.decoder.now }
 
 // Notes tells what was odd so far.
 func (t *Tracker) Notes() []Note {
@@ -539,6 +534,6 @@ func (t *Tracker) icmp(s *Segment, p *Packet) {
 		return
 	}
 	e := t.decoder.error
-	e.Mark = p.mark()
+	e.Mark = p.Mark()
 	c.Errors = append(c.Errors, e)
 }

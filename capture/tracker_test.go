@@ -50,10 +50,10 @@ func TestDialogue(t *testing.T) {
 			if h.Client.String() != "192.0.2.1:40000" || h.Server.String() != "192.0.2.2:21" || h.Guessed || h.Ended != capture.Finished {
 				t.Errorf("%v to %v, guessed %v, %v", h.Client, h.Server, h.Guessed, h.Ended)
 			}
-			if h.SYN.Number != 1 || h.SYNACK.Number != 2 || h.Ack.Number != 3 || h.SYNs != 1 {
-				t.Errorf("handshake %d %d %d, %d SYNs", h.SYN.Number, h.SYNACK.Number, h.Ack.Number, h.SYNs)
+			if h.SYN.Packet != 1 || h.SYNACK.Packet != 2 || h.Ack.Packet != 3 || h.SYNs != 1 {
+				t.Errorf("handshake %d %d %d, %d SYNs", h.SYN.Packet, h.SYNACK.Packet, h.Ack.Packet, h.SYNs)
 			}
-			if s := h.Side(server); s.Bytes != 29 || s.Missing != 0 || s.Acknowledged != 29 || s.Packets != 5 || s.FIN.Number != 10 {
+			if s := h.Side(server); s.Bytes != 29 || s.Missing != 0 || s.Acknowledged != 29 || s.Packets != 5 || s.FIN.Packet != 10 {
 				t.Errorf("server: %+v", *s)
 			}
 		})
@@ -152,13 +152,13 @@ func TestEnds(t *testing.T) {
 		h := w.one(t)
 		var again, want []int
 		for _, m := range h.Again {
-			again = append(again, m.Number)
+			again = append(again, m.Packet)
 		}
 		for i := range 15 {
 			want = append(want, 1+51*(i+1))
 		}
-		if !slices.Equal(again, want) || h.SYN.Number != 1 || h.SYNs != 1001 {
-			t.Errorf("%d SYNs, the first %d, again %v, want 1001, 1, %v", h.SYNs, h.SYN.Number, again, want)
+		if !slices.Equal(again, want) || h.SYN.Packet != 1 || h.SYNs != 1001 {
+			t.Errorf("%d SYNs, the first %d, again %v, want 1001, 1, %v", h.SYNs, h.SYN.Packet, again, want)
 		}
 	})
 	t.Run("unreachable", func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestEnds(t *testing.T) {
 		router := netip.MustParseAddr("192.0.2.254")
 		w.add(packetIP(router, s.from.Addr(), 1, 9, join([]byte{3, 13, 0, 0, 0, 0, 0, 0}, s.ip()[:28])))
 		h := w.one(t)
-		if len(h.Errors) != 1 || h.Errors[0].By != router || h.Errors[0].Type != 3 || h.Errors[0].Code != 13 || h.Errors[0].Number != 2 {
+		if len(h.Errors) != 1 || h.Errors[0].By != router || h.Errors[0].Type != 3 || h.Errors[0].Code != 13 || h.Errors[0].Packet != 2 {
 			t.Errorf("errors %+v", h.Errors)
 		}
 	})
@@ -217,8 +217,8 @@ func TestStall(t *testing.T) {
 	c.send(server, ack, "x") // a probe
 	c.send(client, ack, "")
 	h := w.one(t)
-	if s := h.Side(client); s.ZeroWindows != 1 || s.Stalled != 2*time.Millisecond || s.Stall.Number != 5 {
-		t.Errorf("%d times, %v from packet %d, want once, 2ms, from 5", s.ZeroWindows, s.Stalled, s.Stall.Number)
+	if s := h.Side(client); s.ZeroWindows != 1 || s.Stalled != 2*time.Millisecond || s.Stall.Packet != 5 {
+		t.Errorf("%d times, %v from packet %d, want once, 2ms, from 5", s.ZeroWindows, s.Stalled, s.Stall.Packet)
 	}
 }
 
@@ -515,8 +515,8 @@ func TestForgedReset(t *testing.T) {
 	c.send(server, rst|ack, "")
 	h := w.one(t)
 	h.want(t, "USER sea\r\n", "220 hello\r\n331 and?\r\n")
-	if h.Ended != capture.Reset || h.Side(server).RST.Number != len(w.packets) {
-		t.Errorf("%v, reset by packet %d of %d", h.Ended, h.Side(server).RST.Number, len(w.packets))
+	if h.Ended != capture.Reset || h.Side(server).RST.Packet != len(w.packets) {
+		t.Errorf("%v, reset by packet %d of %d", h.Ended, h.Side(server).RST.Packet, len(w.packets))
 	}
 }
 

@@ -195,7 +195,7 @@ func (w *wire) add(ips ...[]byte) {
 // number gives packets their numbers and times, in the order in which they are.
 func (w *wire) number() {
 	for i, p := range w.packets {
-		p.Number, p.Time = i+1, time.Unix(1700000000, 0).Add(time.Duration(i)*time.Millisecond).UTC()
+		p.Number, p.Time = i+1, capture.InstantOf(time.Unix(1700000000, 0).Add(time.Duration(i)*time.Millisecond))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Writer keeps packets in a pcapng file, with times to the nanosecond. What it
@@ -53,10 +52,7 @@ func (w *Writer) Write(p *Packet) error {
 	if len(p.Data) > largest-64 || p.Length < len(p.Data) || p.Length > 1<<30 {
 		return fmt.Errorf("write packet %d: it has %d bytes of %d, want at most %d", p.Number, len(p.Data), p.Length, largest-64)
 	}
-	nanos := p.Time.UnixNano()
-	if p.Time.IsZero() { // a simple packet of pcapng has none
-		nanos = 0
-	} else if nanos < 0 || !time.Unix(0, nanos).Equal(p.Time) {
+	if p.Time < 0 {
 		return fmt.Errorf("write packet %d: its time is %v, want one from 1970 to 2262", p.Number, p.Time)
 	}
 	at := place{p.File, p.Interface, p.Link}
@@ -71,8 +67,8 @@ func (w *Writer) Write(p *Packet) error {
 	}
 	b := w.block(blockPacket)
 	b = binary.LittleEndian.AppendUint32(b, id)
-	b = binary.LittleEndian.AppendUint32(b, uint32(uint64(nanos)>>32))
-	b = binary.LittleEndian.AppendUint32(b, uint32(nanos))
+	b = binary.LittleEndian.AppendUint32(b, uint32(uint64(p.Time)>>32))
+	b = binary.LittleEndian.AppendUint32(b, uint32(p.Time))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(p.Data)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(p.Length))
 	w.end(pad(append(b, p.Data...)))

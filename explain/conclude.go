@@ -25,7 +25,7 @@ func (t *talk) conclude() {
 	if t.Commands == nil {
 		t.Commands = []Command{}
 	}
-	t.Ended = t.link.conn.Last.Time()
+	t.Ended = t.link.conn.Last.Time
 	t.Control = t.link.connection("client", t.turned)
 	t.shown = t.told()
 	for _, d := range t.shown {
@@ -108,7 +108,7 @@ func (d *deal) place() int {
 	case d.transfer.Announcement.Packet != 0:
 		return d.transfer.Announcement.Packet
 	case len(d.links) > 0:
-		return d.links[0].conn.First.Number
+		return d.links[0].conn.First.Packet
 	}
 	return 0
 }
@@ -123,7 +123,7 @@ func (t *talk) stalled() *deal {
 		switch c := &t.Commands[i]; {
 		case c.Verb == "QUIT" && c.Code == 0:
 			continue
-		case !announces(c.Verb) || c.Code != 0 || !t.gaveUp() && t.after(Mark{c.Packet, c.Time}) < time.Second:
+		case !announces(c.Verb) || c.Code != 0 || !t.gaveUp() && t.after(c.said()) < time.Second:
 			return nil
 		}
 		if slices.ContainsFunc(t.Commands[:i], func(c Command) bool { return c.Code == 0 }) {
@@ -163,10 +163,10 @@ func (t *talk) inferred(told []*deal) []*deal {
 		d := l.deal
 		if d == nil {
 			secured := t.Secured.Packet
-			hidden := secured != 0 && c.First.Number > secured && (t.Cleared.Packet == 0 || c.First.Number < t.Cleared.Packet)
+			hidden := secured != 0 && c.First.Packet > secured && (t.Cleared.Packet == 0 || c.First.Packet < t.Cleared.Packet)
 			i := slices.IndexFunc(open, func(d *deal) bool {
 				end := d.answered.Packet
-				return len(d.links) == 0 && (!d.final || c.First.Number < end)
+				return len(d.links) == 0 && (!d.final || c.First.Packet < end)
 			})
 			switch {
 			case hidden:
@@ -432,7 +432,7 @@ func (t *talk) failure(d *deal, i int) {
 	case !l.established() && l.icmp() != nil:
 		e := l.icmp()
 		name, what := stopped(e)
-		t.found(d, i, name, Error, append(packets, e.Number), "opener", who(x.Opener), "to", x.To, "by", e.By, "what", what)
+		t.found(d, i, name, Error, append(packets, e.Packet), "opener", who(x.Opener), "to", x.To, "by", e.By, "what", what)
 	case !l.established():
 		t.found(d, i, dropped(x.Opener), Error, packets, "opener", who(x.Opener), "to", x.To)
 	case d.strange(t):
@@ -612,7 +612,7 @@ func (t *talk) inspect(d *deal, i int) {
 		t.found(nil, i, "not-resumed", Note, []int{c.First.Packet})
 	}
 	if x.Inferred {
-		t.found(nil, i, "inferred", Note, []int{d.best().conn.First.Number}, "from", c.From, "to", c.To)
+		t.found(nil, i, "inferred", Note, []int{d.best().conn.First.Packet}, "from", c.From, "to", c.To)
 	}
 }
 
@@ -693,15 +693,15 @@ func (t *talk) observe() {
 	switch {
 	case c.fresh():
 	case c.refused():
-		t.found(nil, -1, "closed-port", Error, append(syns(), mark(c.conn.Side(1).RST).Packet), "opener", who("client"), "to", t.Server)
+		t.found(nil, -1, "closed-port", Error, append(syns(), c.conn.Side(1).RST.Packet), "opener", who("client"), "to", t.Server)
 	case t.strays != nil:
-		t.found(nil, -1, "answer-strays.from", Error, append(syns(), t.strays.link.conn.First.Number), "to", t.Server, "from", t.strays.Server)
+		t.found(nil, -1, "answer-strays.from", Error, append(syns(), t.strays.link.conn.First.Packet), "to", t.Server, "from", t.strays.Server)
 	case c.halfOpen():
-		t.found(nil, -1, "answer-strays", Error, append(syns(), c.conn.SYNACK.Number), "opener", who("client"), "to", t.Server)
+		t.found(nil, -1, "answer-strays", Error, append(syns(), c.conn.SYNACK.Packet), "opener", who("client"), "to", t.Server)
 	case c.conn.SYN.Seen() && !c.established() && c.icmp() != nil:
 		e := c.icmp()
 		name, what := stopped(e)
-		t.found(nil, -1, name, Error, append(syns(), e.Number), "opener", who("client"), "to", t.Server, "by", e.By, "what", what)
+		t.found(nil, -1, name, Error, append(syns(), e.Packet), "opener", who("client"), "to", t.Server, "by", e.By, "what", what)
 	case c.conn.SYN.Seen() && !c.established():
 		t.found(nil, -1, "no-answer", Error, syns(), "to", t.Server, "count", len(c.asked()))
 	}

@@ -26,7 +26,7 @@ func (d *deal) describe(t *talk, index int) {
 	x.Announcement = t.Commands[index].Replied
 	if e.Opener == dialogue.Server {
 		c := t.Commands[index]
-		x.Announcement = Mark{c.Packet, c.Time}
+		x.Announcement = c.said()
 	}
 }
 
@@ -36,7 +36,7 @@ func (d *deal) refuse(x *dialogue.Exchange, t *talk, index int) {
 	y := d.transfer
 	y.Code, y.Reply = x.Reply.Code, t.Commands[index].Reply
 	c := t.Commands[index]
-	y.Announcement = Mark{c.Packet, c.Time}
+	y.Announcement = c.said()
 	y.Mode, y.Opener = "passive", "client"
 	read := readers[y.AnnouncedBy]
 	if read == nil {
@@ -78,7 +78,7 @@ func (d *deal) ask(t *talk, x *dialogue.Transfer, index int) {
 	y.CommandAt = index
 	y.Code, y.Reply, d.final = 0, "", false
 	if index >= 0 {
-		y.Asked = Mark{t.Commands[index].Packet, t.Commands[index].Time}
+		y.Asked = t.Commands[index].said()
 	}
 }
 
@@ -143,12 +143,9 @@ func (d *deal) backwards(l *link) bool {
 func (l *link) asked() []Mark {
 	all := l.syn[:0]
 	if l.conn.SYN.Seen() {
-		all = append(all, mark(l.conn.SYN))
+		all = append(all, l.conn.SYN)
 	}
-	for _, m := range l.conn.Again {
-		all = append(all, mark(m))
-	}
-	return all
+	return append(all, l.conn.Again...)
 }
 
 // connection tells of a link; opener is client or server of the session.
@@ -165,16 +162,16 @@ func (l *link) connection(opener string, backwards bool) Connection {
 	a, b := c.Side(from), c.Side(to)
 	x := Connection{
 		From: c.Addr(from), To: c.Addr(to),
-		SYNACK: mark(c.SYNACK), ACK: mark(c.Ack), SYN: l.asked(),
+		SYNACK: c.SYNACK, ACK: c.Ack, SYN: l.asked(),
 		Sent: a.Bytes, Received: b.Bytes, Missing: a.Missing + b.Missing,
 		Retransmitted: a.Retransmitted + b.Retransmitted, Stalls: a.ZeroWindows + b.ZeroWindows,
 		Stalled: a.Stalled + b.Stalled,
 	}
-	x.First, x.Last = mark(a.FirstData), mark(a.LastData)
-	if f := mark(b.FirstData); x.First.Packet == 0 || f.Packet != 0 && f.Packet < x.First.Packet {
+	x.First, x.Last = a.FirstData, a.LastData
+	if f := b.FirstData; x.First.Packet == 0 || f.Packet != 0 && f.Packet < x.First.Packet {
 		x.First = f
 	}
-	if f := mark(b.LastData); f.Packet > x.Last.Packet {
+	if f := b.LastData; f.Packet > x.Last.Packet {
 		x.Last = f
 	}
 	ends := l.ends[:0]
@@ -184,7 +181,7 @@ func (l *link) connection(opener string, backwards bool) Connection {
 		rst bool
 	}{{a.FIN, opener, false}, {b.FIN, listener, false}, {a.RST, opener, true}, {b.RST, listener, true}} {
 		if e.m.Seen() {
-			ends = append(ends, End{mark(e.m), e.by, e.rst})
+			ends = append(ends, End{e.m, e.by, e.rst})
 		}
 	}
 	if len(ends) > 0 {
@@ -242,7 +239,7 @@ func (t *talk) gaveUp() bool {
 // ended: the answer may have come since.
 func (l *link) fresh() bool {
 	now := l.trace.tracker.Now()
-	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.asked()) <= 1 && now.Sub(l.conn.First.Time()) < time.Second
+	return !now.IsZero() && !l.established() && !l.refused() && l.icmp() == nil && l.conn.SYN.Seen() && len(l.asked()) <= 1 && now.Sub(l.conn.First.Time) < time.Second
 }
 
 func (l *link) direction(end int, turned bool) capture.Direction {
@@ -262,4 +259,4 @@ func (t *talk) side(d capture.Direction) int {
 
 // after is how long the capture goes on behind a mark, as far as the control
 // connection shows.
-func (t *talk) after(m Mark) time.Duration { return t.link.conn.Last.Time().Sub(m.Time) }
+func (t *talk) after(m Mark) time.Duration { return t.link.conn.Last.Time.Sub(m.Time) }

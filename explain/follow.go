@@ -21,7 +21,7 @@ type trace struct {
 	tracker *capture.Tracker
 	talks   []*talk // nil where one was let go
 	// starts are when talks began, also those that were let go.
-	starts []int64
+	starts []Instant
 	// met counts connections by the first sequence number of the client, where
 	// sessions are let go: those that are open or kept. NATs leave it as it is.
 	met map[uint32]int32
@@ -160,8 +160,6 @@ type said struct {
 	at    Mark
 }
 
-func mark(m capture.Mark) Mark { return Mark{m.Number, m.Time()} }
-
 // Open makes [trace] a [capture.Handler].
 func (r *trace) Open(c *capture.Conn) capture.Stream {
 	l := r.spare.link()
@@ -267,7 +265,7 @@ func (r *trace) talkOn(l *link) {
 	}
 	c := l.conn
 	t := r.spare.talk()
-	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time()
+	t.Capture, t.Client, t.Server, t.Started = r.index, c.Client, c.Server, c.First.Time
 	t.follower, t.opts, t.events, t.book, t.link = r.spare.follower(), r.opts, r, &r.book, l
 	t.fresh = c.Server.Port() == implicitPort || c.Guessed && c.Client.Port() == implicitPort
 	if c.Guessed && isControl(c.Client.Port()) && !isControl(c.Server.Port()) {
@@ -279,7 +277,7 @@ func (r *trace) talkOn(l *link) {
 	}
 	l.talk = t
 	r.talks = append(r.talks, t)
-	r.starts = append(r.starts, t.Started.UnixNano())
+	r.starts = append(r.starts, t.Started)
 	t.place, t.ID = len(r.talks)-1, len(r.talks)
 	r.enter(t)
 }
@@ -307,7 +305,7 @@ func (l *link) part() {
 
 // Data makes [link] a [capture.Stream].
 func (l *link) Data(d capture.Direction, offset int64, b []byte, p *capture.Packet) bool {
-	at := Mark{p.Number, p.Time}
+	at := p.Mark()
 	switch {
 	case l.talk != nil:
 		return l.talk.data(l.talk.side(d), b, at)
@@ -555,7 +553,7 @@ func (r *trace) announced(t *talk, x *dialogue.Exchange, index int) {
 	r.await(d)
 	for to := range d.places() {
 		l := r.recent[to]
-		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time().Before(t.Commands[index].Time) {
+		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time.Before(t.Commands[index].Time) {
 			delete(r.recent, to)
 			d.take(l)
 		}

@@ -170,7 +170,7 @@ func (p *tape) unreachable(by string, kind, code byte) {
 	ip := append([]byte{0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0}, netip.MustParseAddr(by).AsSlice()...)
 	ip = append(append(ip, about[12:16]...), kind, code, 0, 0, 0, 0, 0, 0)
 	ip = append(ip, about[:28]...)
-	p.packets = append(p.packets, capture.Packet{Number: len(p.packets) + 1, Time: p.now, Link: capture.LinkRaw, Length: len(ip), Data: ip})
+	p.packets = append(p.packets, capture.Packet{Number: len(p.packets) + 1, Time: capture.InstantOf(p.now), Link: capture.LinkRaw, Length: len(ip), Data: ip})
 }
 
 // A router that answers in place of the host is named, with what it says.

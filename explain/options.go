@@ -58,7 +58,7 @@ func (f *Filter) takes(s *Session) bool {
 	if f.User != "" && s.User != f.User {
 		return false
 	}
-	if !f.Since.IsZero() && s.Ended.Before(f.Since) || !f.Until.IsZero() && s.Started.After(f.Until) {
+	if !f.Since.IsZero() && s.Ended.Time().Before(f.Since) || !f.Until.IsZero() && s.Started.Time().After(f.Until) {
 		return false
 	}
 	ends := []netip.AddrPort{s.Client, s.Server}

@@ -152,18 +152,18 @@ func (t *talk) away() time.Duration {
 	if !c.SYN.Seen() || !c.SYNACK.Seen() {
 		return -1
 	}
-	return c.SYNACK.Time().Sub(c.SYN.Time())
+	return c.SYNACK.Time.Sub(c.SYN.Time)
 }
 
 // ahead is by how much the clock of x is ahead of that of t: what the way there
 // and the way back have in common falls out.
 func (t *talk) ahead(x *talk) time.Duration {
 	a, b := t.link.conn, x.link.conn
-	there := b.First.Time().Sub(a.First.Time())
+	there := b.First.Time.Sub(a.First.Time)
 	if !a.SYNACK.Seen() || !b.SYNACK.Seen() || !a.SYN.Seen() || !b.SYN.Seen() {
 		return there
 	}
-	back := b.SYNACK.Time().Sub(a.SYNACK.Time())
+	back := b.SYNACK.Time.Sub(a.SYNACK.Time)
 	return there/2 + back/2
 }
 
@@ -252,7 +252,7 @@ func (t *talk) announcements() []utterance {
 		if !announces(c.Verb) {
 			continue
 		}
-		u := utterance{of: t, verb: c.Verb, place: i, at: Mark{c.Packet, c.Time}}
+		u := utterance{of: t, verb: c.Verb, place: i, at: c.said()}
 		if read := readers[c.Verb]; read != nil {
 			u.active, u.line = true, c.Verb+" "+c.Arg
 			u.addr, _ = read(c.Arg)

@@ -123,7 +123,7 @@ func (n *teller) command(c *Command, x *Transfer, of int) {
 	}
 	if c.Packet != 0 {
 		n.add(Step{
-			Mark: Mark{c.Packet, c.Time}, Kind: StepCommand, Transfer: of,
+			Mark: c.said(), Kind: StepCommand, Transfer: of,
 			Line: strings.TrimSpace(c.Verb + " " + c.Arg), Says: says,
 		}, "client")
 	}

@@ -49,10 +49,10 @@ type Capture struct {
 
 // Mark is one packet: its number in its file, from 1, and its time. The zero
 // Mark is none.
-type Mark struct {
-	Packet int       `json:"packet"`
-	Time   time.Time `json:"time,omitzero"`
-}
+type Mark = capture.Mark
+
+// Instant is when something was seen.
+type Instant = capture.Instant
 
 // Session is one control connection.
 type Session struct {
@@ -62,8 +62,8 @@ type Session struct {
 	Capture         int            `json:"capture"`
 	Client          netip.AddrPort `json:"client"`
 	Server          netip.AddrPort `json:"server"`
-	Started         time.Time      `json:"started"`
-	Ended           time.Time      `json:"ended"`
+	Started         Instant        `json:"started"`
+	Ended           Instant        `json:"ended"`
 	User            string         `json:"user"`
 	PasswordInClear bool           `json:"password_in_clear"`
 	TLS             bool           `json:"tls"`
@@ -87,15 +87,15 @@ type Session struct {
 
 // Before says whether s began before x: the order of sessions in a [Story].
 func (s *Session) Before(x *Session) bool {
-	return cmp.Or(s.Capture-x.Capture, s.Started.Compare(x.Started), s.ID-x.ID) < 0
+	return cmp.Or(s.Capture-x.Capture, cmp.Compare(s.Started, x.Started), s.ID-x.ID) < 0
 }
 
 // Command is a command with its replies. One that nobody sent has no verb: the
 // greeting, a 421 in an idle session.
 type Command struct {
-	Packet int       `json:"packet"`
-	Time   time.Time `json:"time"`
-	Verb   string    `json:"verb"`
+	Packet int     `json:"packet"`
+	Time   Instant `json:"time"`
+	Verb   string  `json:"verb"`
 	// Arg is safe to show. It is **** if it may hold a secret and secrets are
 	// not to be shown.
 	Arg string `json:"arg"`
@@ -108,6 +108,9 @@ type Command struct {
 	// Begun is the reply that came before the last one: 150.
 	Begun *Reply `json:"begun,omitempty"`
 }
+
+// said is where the command stands.
+func (c *Command) said() Mark { return Mark{Packet: c.Packet, Time: c.Time} }
 
 // Reply is a reply that others follow.
 type Reply struct {

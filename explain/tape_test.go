@@ -70,7 +70,7 @@ func (p *tape) send(from, to netip.AddrPort, seq, acked uint32, flags byte, data
 	}
 	ip = append(ip, segment...)
 	p.packets = append(p.packets, capture.Packet{
-		Number: len(p.packets) + 1, Time: p.now, Link: capture.LinkRaw, Length: len(ip), Data: ip,
+		Number: len(p.packets) + 1, Time: capture.InstantOf(p.now), Link: capture.LinkRaw, Length: len(ip), Data: ip,
 	})
 }
 

@@ -110,7 +110,7 @@ func twinLine(r *view.Rung) string {
 
 // dump shows a packet: where it went, and its bytes.
 func (b *browser) dump(p *capture.Packet) []string {
-	head := fmt.Sprintf("%d  %s  %s", p.Number, p.Time.UTC().Format("15:04:05.000000"), b.say("view.bytes", "n", p.Length))
+	head := fmt.Sprintf("%d  %s  %s", p.Number, p.Time.Format("15:04:05.000000"), b.say("view.bytes", "n", p.Length))
 	if seg, ok := capture.Decode(p); ok {
 		head += fmt.Sprintf("  %v → %v  %v", seg.From(), seg.To(), seg.Flags)
 	}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -25,9 +26,9 @@ type Rung struct {
 	// Packets are those that are folded into it.
 	Packets []int
 
-	at    time.Time
+	at    explain.Instant
 	path  []int
-	start time.Time
+	start explain.Instant
 }
 
 // Ladder draws sessions, one or several in one drawing, and says what each rung
@@ -63,7 +64,7 @@ func (v *View) Ladder(ids ...int) (*ladder.Drawing, []Rung) {
 			from, to := place(s)
 			rungs = append(rungs, v.alone(s, from, to)...)
 		}
-		slices.SortStableFunc(rungs, func(a, b Rung) int { return a.at.Compare(b.at) })
+		slices.SortStableFunc(rungs, func(a, b Rung) int { return cmp.Compare(a.at, b.at) })
 	}
 	many := len(ids) > 1
 	arrived := map[[2]int]bool{} // connections that were refused: their SYN was not lost

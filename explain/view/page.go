@@ -114,7 +114,7 @@ func (v *View) drawn() map[int]bool {
 func (v *View) section(s *explain.Session) pageSession {
 	to := pageSession{ID: s.ID, Title: v.Title(s), Verdict: mark(s.Verdict) + " " + v.say("view.verdict."+string(s.Verdict)), Class: string(s.Verdict)}
 	if !s.Started.IsZero() {
-		to.When = v.say("view.when", "start", s.Started.UTC().Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
+		to.When = v.say("view.when", "start", s.Started.Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond))
 	}
 	for _, f := range v.findings(s) {
 		f.Text, f.Advice = columns.Shown(f.Text), columns.Shown(f.Advice)
@@ -162,7 +162,7 @@ func (v *View) axis(s *explain.Session) template.HTML {
 	if !to.After(from) || len(s.Transfers) == 0 {
 		return ""
 	}
-	x := func(at time.Time) int {
+	x := func(at explain.Instant) int {
 		return nameWidth + int(float64(axisWidth)*float64(at.Sub(from))/float64(to.Sub(from)))
 	}
 	transfers := s.Transfers[:min(len(s.Transfers), mostBars)]
@@ -180,7 +180,7 @@ func (v *View) axis(s *explain.Session) template.HTML {
 	for i, t := range transfers {
 		y := barHeight*i + 6
 		fmt.Fprintf(&b, `<text x="4" y="%d">%s %s</text>`+"\n", y+11, mark(t.Verdict), html.EscapeString(strings.TrimRight(columns.Fit(v.what(t), min(columns.Width(v.what(t)), 34)), " ")))
-		var points []time.Time // all that is known of when it was
+		var points []explain.Instant // all that is known of when it was
 		for _, m := range []explain.Mark{t.Announcement, t.Asked} {
 			if m.Packet != 0 {
 				points = append(points, m.Time)
@@ -189,7 +189,7 @@ func (v *View) axis(s *explain.Session) template.HTML {
 		if t.CommandAt >= 0 && t.CommandAt < len(s.Commands) && s.Commands[t.CommandAt].Replied.Packet != 0 {
 			points = append(points, s.Commands[t.CommandAt].Replied.Time)
 		}
-		var first, last time.Time
+		var first, last explain.Instant
 		if c := t.Connection; c != nil {
 			first, last = connected(c)
 			points = append(points, first, last)
@@ -197,7 +197,7 @@ func (v *View) axis(s *explain.Session) template.HTML {
 		if len(points) == 0 {
 			continue
 		}
-		slices.SortFunc(points, time.Time.Compare)
+		slices.Sort(points)
 		fmt.Fprintf(&b, `<path class="wait %s" d="M%d %dH%d"/>`+"\n", t.Verdict, x(points[0]), y+7, max(x(points[len(points)-1]), x(points[0])+2))
 		if !first.IsZero() {
 			fmt.Fprintf(&b, `<rect class="bar %s" x="%d" y="%d" width="%d" height="12" rx="2"><title>%s</title></rect>`+"\n", t.Verdict, x(first), y+1, max(x(last)-x(first), 3), html.EscapeString(way(t)+"; "+v.moved(t)+"; "+reply(t)))
@@ -216,7 +216,7 @@ func since(d, length time.Duration) string {
 }
 
 // connected says from when to when a connection was seen.
-func connected(c *explain.Connection) (first, last time.Time) {
+func connected(c *explain.Connection) (first, last explain.Instant) {
 	marks := append(slices.Clone(c.SYN), c.SYNACK, c.ACK, c.First, c.Last)
 	for _, e := range c.Ends {
 		marks = append(marks, e.Mark)

@@ -197,7 +197,7 @@ func (v *View) session(b *strings.Builder, s *explain.Session) {
 	b.WriteByte('\n')
 	columns.Wrap(b, "", "  ", v.Title(s), width)
 	if !s.Started.IsZero() {
-		columns.Wrap(b, "", "  ", v.say("view.when", "start", s.Started.UTC().Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond)), width)
+		columns.Wrap(b, "", "  ", v.say("view.when", "start", s.Started.Format("2006-01-02 15:04:05"), "took", s.Ended.Sub(s.Started).Round(time.Millisecond)), width)
 	}
 	b.WriteByte('\n')
 	v.steps(b, s)

@@ -51,7 +51,7 @@ func (t *Ticker) Write(w io.Writer, s *explain.Story) error {
 				continue
 			}
 			t.told[k] = true
-			head := fmt.Sprintf("%s  %v → %v  ", st.Time.UTC().Format("15:04:05.000"), st.From, st.To)
+			head := fmt.Sprintf("%s  %v → %v  ", st.Time.Format("15:04:05.000"), st.From, st.To)
 			text := columns.Shown(brief(st.Line))
 			says := columns.Shown(st.Says.In(t.lang))
 			if text != "" && says != "" {

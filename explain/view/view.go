@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -560,7 +559,7 @@ func reply(t *explain.Transfer) string {
 }
 
 // seconds since a time, as a ladder has it in its margin.
-func seconds(at, start time.Time) string {
+func seconds(at, start explain.Instant) string {
 	if at.IsZero() || start.IsZero() {
 		return ""
 	}

@@ -90,7 +90,7 @@ func (c *connection) packet(back bool, flags capture.Flags, payload string) {
 	w.n++
 	w.now = w.now.Add(time.Millisecond)
 	data := append(ip, payload...)
-	if err := w.w.Write(&capture.Packet{Number: w.n, Time: w.now, Link: capture.LinkRaw, Length: len(data), Data: data}); err != nil {
+	if err := w.w.Write(&capture.Packet{Number: w.n, Time: capture.InstantOf(w.now), Link: capture.LinkRaw, Length: len(data), Data: data}); err != nil {
 		w.t.Fatal(err)
 	}
 }
