@@ -122,8 +122,7 @@ type decoder struct {
 	fragments *fragments // nil: fragments are left as they are
 	now       Instant    // when the packet was seen
 	packet    int64      // counts packets, for the age of fragments
-	from, to  endpoint
-	depth     int // of things within things
+	depth     int        // of things within things
 }
 
 // deepest is how many headers may be around TCP. Tunnels in tunnels need a
@@ -319,13 +318,17 @@ func (d *decoder) ipv4(b []byte, missing int) kind {
 	}
 	missing = max(0, total-len(b))
 	b = b[:min(len(b), total)] // Ethernet pads to 60 bytes
-	d.from.hi, d.from.lo = 0, mapped|uint64(be32(b[12:]))
-	d.to.hi, d.to.lo = 0, mapped|uint64(be32(b[16:]))
-	d.seg.id = uint32(be16(b[4:]))
+	s := &d.seg
+	s.from.hi, s.from.lo = 0, mapped|uint64(be32(b[12:]))
+	s.to.hi, s.to.lo = 0, mapped|uint64(be32(b[16:]))
+	s.id = uint32(be16(b[4:]))
 	proto, fragment := b[9], be16(b[6:])
 	b = b[head:]
-	if fragment&0x3fff != 0 {
-		return d.fragment(b, missing, proto, d.seg.id, int(fragment&0x1fff)*8, fragment&0x2000 != 0)
+	switch {
+	case fragment&0x3fff != 0:
+		return d.fragment(b, missing, proto, s.id, int(fragment&0x1fff)*8, fragment&0x2000 != 0)
+	case proto == protoTCP:
+		return d.tcp(b, missing)
 	}
 	return d.transport(proto, b, missing)
 }
@@ -340,9 +343,10 @@ func (d *decoder) ipv6(b []byte, missing int) kind {
 	}
 	missing = max(0, total-len(b))
 	b = b[:min(len(b), total)]
-	d.from.hi, d.from.lo = binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
-	d.to.hi, d.to.lo = binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])
-	d.seg.id = 0
+	s := &d.seg
+	s.from.hi, s.from.lo = binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
+	s.to.hi, s.to.lo = binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])
+	s.id = 0
 	return d.transport(b[6], b[40:], missing)
 }
 
@@ -473,9 +477,7 @@ func (d *decoder) tcp(b []byte, missing int) kind {
 		return malformed
 	}
 	s := &d.seg
-	// Number by number: a copy of what was just written in parts has to wait.
-	s.from.hi, s.from.lo, s.from.port = d.from.hi, d.from.lo, be16(b)
-	s.to.hi, s.to.lo, s.to.port = d.to.hi, d.to.lo, be16(b[2:])
+	s.from.port, s.to.port = be16(b), be16(b[2:])
 	s.Seq, s.Ack = be32(b[4:]), be32(b[8:])
 	s.Flags, s.Window = Flags(b[13]&0x3f), be16(b[14:])
 	s.MaxSegment, s.WindowScale = 0, 0
@@ -534,7 +536,7 @@ func (d *decoder) icmp(b []byte, six bool) kind {
 	if six && t > 4 || !six && t != 3 && t != 11 && t != 12 {
 		return other
 	}
-	d.error = ICMP{By: d.from.addr(), V6: six, Type: t, Code: b[1]}
+	d.error = ICMP{By: d.seg.from.addr(), V6: six, Type: t, Code: b[1]}
 	b = b[8:]
 	var from, to endpoint
 	var proto uint8

@@ -57,7 +57,7 @@ func (d *decoder) fragment(b []byte, missing int, proto uint8, id uint32, at int
 	if missing > 0 || at+len(b) > 65535 || more && len(b)%8 != 0 || len(b) == 0 {
 		return malformed
 	}
-	key := whole{d.from.hi, d.from.lo, d.to.hi, d.to.lo, id, proto}
+	key := whole{d.seg.from.hi, d.seg.from.lo, d.seg.to.hi, d.seg.to.lo, id, proto}
 	g := f.open[key]
 	if g != nil && (g.done != 0 && d.packet-g.done > copiesWithin || d.now.Sub(g.born) > fragmentLife) {
 		f.forget(g)
