@@ -82,17 +82,6 @@ func (e endpoint) addr() netip.Addr {
 
 func (e endpoint) addrPort() netip.AddrPort { return netip.AddrPortFrom(e.addr(), e.port) }
 
-// less orders the two ends of a connection, so that both directions have one key.
-func (e *endpoint) less(f *endpoint) bool {
-	switch {
-	case e.port != f.port:
-		return e.port < f.port
-	case e.lo != f.lo:
-		return e.lo < f.lo
-	}
-	return e.hi < f.hi
-}
-
 // kind is what a packet turned out to be.
 type kind uint8
 

@@ -6,18 +6,15 @@ import (
 	"slices"
 )
 
-// key names both directions of a connection. It is plain memory, to be hashed
-// and compared fast.
-type key struct{ aHi, aLo, bHi, bLo, ports uint64 }
+// ends are those of a connection.
+type ends struct{ client, server endpoint }
 
-// is says whether k and o are the same; field by field that needs no call.
-func (k *key) is(o *key) bool {
-	return k.ports == o.ports && k.aLo == o.aLo && k.bLo == o.bLo && k.aHi == o.aHi && k.bHi == o.bHi
-}
+// is compares field by field, which needs no call.
+func (e *endpoint) is(f *endpoint) bool { return e.port == f.port && e.lo == f.lo && e.hi == f.hi }
 
-// table finds connections by their keys. Each packet asks it once, which is why
-// it is no map: a connection stands at the place that the hash of its key says,
-// or in the next free one behind.
+// table finds connections by their ends. Each packet asks it once, which is why
+// it is no map: a connection stands at the place that its ends say, whoever of
+// them speaks, or in the next free one behind.
 type table struct {
 	slots []*conn   // a power of two, at most three quarters of it used
 	used  int       // of slots
@@ -29,33 +26,42 @@ func newTable() table {
 	return table{slots: make([]*conn, 1024), seed: [3]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64()}}
 }
 
-// place is where k belongs.
-func (t *table) place(k *key) int {
-	h, l := bits.Mul64(k.aLo^t.seed[0], k.bLo^t.seed[1])
-	m, n := bits.Mul64(k.aHi^h^l, k.bHi^k.ports^t.seed[2])
-	return int(m^n) & (len(t.slots) - 1)
+// place is where a connection between a and b belongs.
+func (t *table) place(a, b *endpoint) int { return int(t.hash(a)+t.hash(b)) & (len(t.slots) - 1) }
+
+func (t *table) hash(e *endpoint) uint64 {
+	h, l := bits.Mul64(e.lo^t.seed[0], uint64(e.port)^t.seed[1])
+	h, l = bits.Mul64(h^l^e.hi, t.seed[2])
+	return h ^ l
 }
 
-// find returns the connection of k, nil if there is none.
-func (t *table) find(k *key) *conn {
-	if t.last != nil && t.last.key.is(k) {
-		return t.last
-	}
-	for i := t.place(k); ; i = t.behind(i) {
-		c := t.slots[i]
-		if c == nil {
-			return nil
-		}
-		if c.key.is(k) {
+// find returns the connection between two ends and which of them speaks, nil if
+// there is none.
+func (t *table) find(from, to *endpoint) (*conn, Direction) {
+	i := -1
+	for c := t.last; ; c = t.slots[i] {
+		switch {
+		case c == nil && i >= 0:
+			return nil, FromClient
+		case c == nil:
+		case from.is(&c.ends.client) && to.is(&c.ends.server):
 			t.last = c
-			return c
+			return c, FromClient
+		case from.is(&c.ends.server) && to.is(&c.ends.client):
+			t.last = c
+			return c, FromServer
+		}
+		if i < 0 {
+			i = t.place(from, to)
+		} else {
+			i = t.behind(i)
 		}
 	}
 }
 
 func (t *table) behind(i int) int { return (i + 1) & (len(t.slots) - 1) }
 
-// add takes c, of whose key there is none yet.
+// add takes c, between whose ends there is none yet.
 func (t *table) add(c *conn) {
 	if t.used++; 4*t.used > 3*len(t.slots) {
 		old := t.slots
@@ -71,7 +77,7 @@ func (t *table) add(c *conn) {
 }
 
 func (t *table) put(c *conn) {
-	i := t.place(&c.key)
+	i := t.place(&c.ends.client, &c.ends.server)
 	for t.slots[i] != nil {
 		i = t.behind(i)
 	}
@@ -81,7 +87,7 @@ func (t *table) put(c *conn) {
 // remove takes c out, which is in. Those that stand behind it since it was
 // there move up.
 func (t *table) remove(c *conn) {
-	gap := t.place(&c.key)
+	gap := t.place(&c.ends.client, &c.ends.server)
 	for t.slots[gap] != c {
 		gap = t.behind(gap)
 	}
@@ -92,8 +98,9 @@ func (t *table) remove(c *conn) {
 	mask := len(t.slots) - 1
 	for i := t.behind(gap); t.slots[i] != nil; i = t.behind(i) {
 		// It may move up to the gap unless it belongs behind that.
-		if at := t.place(&t.slots[i].key); (i-at)&mask >= (i-gap)&mask {
-			t.slots[gap], gap = t.slots[i], i
+		c := t.slots[i]
+		if at := t.place(&c.ends.client, &c.ends.server); (i-at)&mask >= (i-gap)&mask {
+			t.slots[gap], gap = c, i
 		}
 	}
 	t.slots[gap] = nil

@@ -168,7 +168,6 @@ type Tracker struct {
 	options   Options
 	decoder   decoder
 	conns     table
-	wanted    key         // of the segment at hand
 	queue     []turn      // by age, for giving up
 	ended     [late]*conn // closed, and kept to swallow late packets
 	oldest    int         // of ended
@@ -209,8 +208,7 @@ func (t turn) gone() bool { return t.id != t.conn.id }
 type conn struct {
 	id      int
 	*Conn   // what is told of it; it may be kept when the rest is gone
-	key     key
-	flip    bool // the client is the greater of the two ends
+	ends    ends
 	mapped  bool // is in Tracker.conns
 	closed  bool // Close was called; late packets are swallowed
 	touched bool // since its turn in the queue
@@ -273,21 +271,9 @@ func (t *Tracker) Packet(p *Packet) {
 	}
 }
 
-// find looks for the connection of s, whose key it leaves in wanted,
-// and says whether s goes from the greater end to the lesser.
-func (t *Tracker) find(s *Segment) (c *conn, flipped bool) {
-	a, b := &s.from, &s.to
-	if b.less(a) {
-		a, b, flipped = b, a, true
-	}
-	k := &t.wanted
-	k.aHi, k.aLo, k.bHi, k.bLo, k.ports = a.hi, a.lo, b.hi, b.lo, uint64(a.port)<<16|uint64(b.port)
-	return t.conns.find(k), flipped
-}
-
 func (t *Tracker) segment(s *Segment, p *Packet) {
-	c, flipped := t.find(s)
-	if c != nil && s.Flags&SYN != 0 && c.anew(s, flipped) {
+	c, d := t.conns.find(&s.from, &s.to)
+	if c != nil && s.Flags&SYN != 0 && c.anew(s, d) {
 		if !c.closed {
 			t.close(c, Replaced, p)
 		}
@@ -295,30 +281,20 @@ func (t *Tracker) segment(s *Segment, p *Packet) {
 		c = nil
 	}
 	if c == nil {
-		c = t.open(s, flipped, p)
+		c, d = t.open(s, p)
 	} else {
 		c.touched = true
 	}
 	if c.closed {
 		return
 	}
-	t.take(c, c.direction(flipped), s, p)
-}
-
-// direction says whose a segment is that goes from the greater end to the
-// lesser, or not.
-func (c *conn) direction(flipped bool) Direction {
-	if flipped != c.flip {
-		return FromServer
-	}
-	return FromClient
+	t.take(c, d, s, p)
 }
 
 // anew says that a SYN begins another connection: it has another number than
 // the SYN before, and is no copy of one that was not seen. One that is answered
 // does so too if it is the same that was refused before: Windows asks again.
-func (c *conn) anew(s *Segment, flipped bool) bool {
-	d := c.direction(flipped)
+func (c *conn) anew(s *Segment, d Direction) bool {
 	switch s.Flags & (SYN | ACK | RST) {
 	case SYN:
 	case SYN | ACK:
@@ -333,29 +309,24 @@ func (c *conn) anew(s *Segment, flipped bool) bool {
 	return h.known && h.base != s.Seq+1
 }
 
-func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
+// open begins a connection by its first segment, and says whose that is.
+func (t *Tracker) open(s *Segment, p *Packet) (*conn, Direction) {
 	if t.conns.used >= t.options.Connections {
 		t.giveUp(p)
 	}
 	t.ids++
 	t.stats.Connections++
 	c := t.vacant()
-	c.id, c.key, c.flip = t.ids, t.wanted, flipped
+	c.id, c.ends = t.ids, ends{s.from, s.to}
 	c.ID, c.First = t.ids, p.Mark()
 	c.half[0].fin, c.half[1].fin = -1, -1
-	client, server := s.from, s.to
-	switch {
-	case s.Flags.Has(SYN | ACK):
-		client, server, c.flip = server, client, !flipped
-	case s.Flags.Has(SYN):
-	default:
-		c.Guessed = true
-		if s.from.port < s.to.port {
-			client, server, c.flip = server, client, !flipped
-		}
+	d := FromClient
+	switch c.Guessed = s.Flags&SYN == 0; {
+	case s.Flags.Has(SYN | ACK), c.Guessed && s.from.port < s.to.port:
+		d, c.ends = FromServer, ends{s.to, s.from}
 	}
-	c.Client, c.Server = client.addrPort(), server.addrPort()
-	c.learn(c.direction(flipped), s)
+	c.Client, c.Server = c.ends.client.addrPort(), c.ends.server.addrPort()
+	c.learn(d, s)
 	t.conns.add(c)
 	c.mapped = true
 	if len(t.queue) > 2*t.conns.used+late {
@@ -365,7 +336,7 @@ func (t *Tracker) open(s *Segment, flipped bool, p *Packet) *conn {
 	if c.stream = t.handler.Open(c.Conn); c.stream == nil {
 		c.half[0].unwanted, c.half[1].unwanted = true, true
 	}
-	return c
+	return c, d
 }
 
 // vacant is a connection of which nothing is known.
@@ -529,7 +500,7 @@ func (t *Tracker) Notes() []Note {
 
 // icmp tells a connection of an error about it.
 func (t *Tracker) icmp(s *Segment, p *Packet) {
-	c, _ := t.find(s)
+	c, _ := t.conns.find(&s.from, &s.to)
 	if c == nil || c.closed || len(c.Errors) >= 4 {
 		return
 	}
