@@ -2,7 +2,6 @@ package explain
 
 import (
 	"bytes"
-	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,14 +24,15 @@ type trace struct {
 	// met counts connections by the first sequence number of the client, where
 	// sessions are let go: those that are open or kept. NATs leave it as it is.
 	met map[uint32]int32
-	// awaited are the data connections that must follow, by where they go to;
-	// the newest is last.
-	awaited map[netip.AddrPort][]*deal
+	// awaited are the data connections that must follow, by the ports that they
+	// go to. The newest is first, behind it those that [deal.older] leads to.
+	awaited [1 << 16]*deal
 	// recent are the last connections that nobody has claimed, for
 	// announcements that were captured behind them.
 	recent map[netip.AddrPort]*link
 	order  []*link // of recent, oldest first
-	// peers are the hosts between which sessions are open.
+	// peers are the hosts between which sessions are open; nil until somebody
+	// asks.
 	peers map[hosts]*peers
 	// secret are the sessions under TLS, by their clients.
 	secret map[netip.Addr][]*talk
@@ -58,8 +58,22 @@ type peers struct {
 	talks []*talk
 }
 
-// between finds the peers at the ends of a connection, nil if there is none.
-func (r *trace) between(c *capture.Conn) *peers { return r.peers[hostsOf(c)] }
+// between finds the sessions that are open between the ends of a connection.
+// Where all connections are of sessions nobody asks, and nothing is kept for it.
+func (r *trace) between(c *capture.Conn) []*talk {
+	if r.peers == nil {
+		r.peers = map[hosts]*peers{}
+		for _, t := range r.talks {
+			if t != nil && t.follower != nil {
+				r.enter(t)
+			}
+		}
+	}
+	if p := r.peers[hostsOf(c)]; p != nil {
+		return p.talks
+	}
+	return nil
+}
 
 func hostsOf(c *capture.Conn) hosts {
 	a, b := c.Client.Addr(), c.Server.Addr()
@@ -71,11 +85,15 @@ func hostsOf(c *capture.Conn) hosts {
 
 // enter makes t one of the sessions of its peers.
 func (r *trace) enter(t *talk) {
-	p := r.between(t.link.conn)
+	if r.peers == nil {
+		return
+	}
+	ends := hostsOf(t.link.conn)
+	p := r.peers[ends]
 	if p == nil {
 		p = r.spare.peers.take()
-		p.hosts, p.talks = hostsOf(t.link.conn), p.talks[:0]
-		r.peers[p.hosts] = p
+		p.hosts, p.talks = ends, p.talks[:0]
+		r.peers[ends] = p
 	}
 	t.peers, p.talks = p, append(p.talks, t)
 }
@@ -83,6 +101,9 @@ func (r *trace) enter(t *talk) {
 // leave ends that.
 func (r *trace) leave(t *talk) {
 	p := t.peers
+	if p == nil {
+		return
+	}
 	if p.talks = slices.DeleteFunc(p.talks, func(x *talk) bool { return x == t }); len(p.talks) == 0 {
 		delete(r.peers, p.hosts)
 		r.spare.peers.put(p)
@@ -107,7 +128,7 @@ const (
 func newTrace(index int, o *Options, s *store) *trace {
 	return &trace{
 		opts: o, store: s, index: index,
-		met: map[uint32]int32{}, awaited: map[netip.AddrPort][]*deal{}, recent: map[netip.AddrPort]*link{}, peers: map[hosts]*peers{}, secret: map[netip.Addr][]*talk{},
+		met: map[uint32]int32{}, recent: map[netip.AddrPort]*link{}, secret: map[netip.Addr][]*talk{},
 	}
 }
 
@@ -122,7 +143,7 @@ type deal struct {
 	// announced is what the announcement says, word for word.
 	announced netip.AddrPort
 	links     []*link
-	alone     [1]*deal   // itself, as a list
+	older     *deal      // behind it in trace.awaited
 	agreed    Mark       // where the announcement was answered
 	control   netip.Addr // of the server's end of the control connection
 	refused   bool       // the announcement was
@@ -173,8 +194,8 @@ func (r *trace) Open(c *capture.Conn) capture.Stream {
 		return l
 	}
 	l.meet()
-	if r.between(c) != nil {
-		l.sink = newSink(r.opts, r.store, l)
+	if s := newSink(r.opts, r.store, l); s != nil && r.between(c) != nil {
+		l.sink = s
 	}
 	switch {
 	case isControl(c.Server.Port()), c.Guessed && isControl(c.Client.Port()):
@@ -196,27 +217,25 @@ func isControl(port uint16) bool { return port == 21 || port == implicitPort }
 // claim finds the deal that a connection meets.
 func (r *trace) claim(l *link) *deal {
 	c := l.conn
-	ends := []netip.AddrPort{c.Server}
-	if c.Guessed {
-		ends = append(ends, c.Client)
+	d := r.claimed(c.Client.Addr(), c.Server)
+	if d == nil && c.Guessed {
+		d = r.claimed(c.Server.Addr(), c.Client)
 	}
-	for _, to := range ends {
-		var any *deal
-		for _, d := range slices.Backward(r.awaited[to]) {
-			from := c.Client
-			if to == c.Client {
-				from = c.Server
-			}
-			if d.expect.From == from.Addr() {
-				return d
-			}
+	return d
+}
+
+// claimed finds the deal of a connection by its ends.
+func (r *trace) claimed(from netip.Addr, to netip.AddrPort) (any *deal) {
+	for d := r.awaited[to.Port()]; d != nil; d = d.older {
+		switch {
+		case !d.goesTo(to.Addr()):
+		case d.expect.From == from:
+			return d
+		default:
 			any = d
 		}
-		if any != nil {
-			return any
-		}
 	}
-	return nil
+	return any
 }
 
 // remember keeps a connection that nobody claims for a while.
@@ -232,10 +251,8 @@ func (r *trace) remember(l *link) {
 			delete(r.recent, to)
 		}
 	}
-	if p := r.between(l.conn); p != nil {
-		for _, t := range p.talks {
-			t.suspectLink(l)
-		}
+	for _, t := range r.between(l.conn) {
+		t.suspectLink(l)
 	}
 	// Under TLS an announcement may also lead a client elsewhere.
 	for _, t := range r.secret[l.conn.Client.Addr()] {
@@ -453,8 +470,7 @@ func (r *trace) holds(t *talk) bool {
 // suspected says whether a connection may be found to be a session's, though no
 // announcement claims it.
 func (r *trace) suspected(l *link) bool {
-	p := r.between(l.conn)
-	return p != nil && slices.ContainsFunc(p.talks, func(t *talk) bool { return slices.Contains(t.suspects, l) })
+	return slices.ContainsFunc(r.between(l.conn), func(t *talk) bool { return slices.Contains(t.suspects, l) })
 }
 
 // forget ends what a session awaits.
@@ -490,31 +506,24 @@ func (d *deal) take(l *link) {
 	}
 }
 
-// places are where the connection of a deal may go to: where the announcement
-// says, and since many clients do not believe the address in a 227, to the same
-// port of the server.
-func (d *deal) places() iter.Seq[netip.AddrPort] {
-	return func(yield func(netip.AddrPort) bool) {
-		if yield(d.expect.To) && d.expect.Opener == dialogue.Client && d.control.IsValid() && d.control != d.expect.To.Addr() {
-			yield(netip.AddrPortFrom(d.control, d.expect.To.Port()))
-		}
-	}
+// goesTo says whether the connection of a deal may go to a host: to the one that
+// the announcement says, and since many clients do not believe the address in a
+// 227, to the server.
+func (d *deal) goesTo(host netip.Addr) bool {
+	return host == d.expect.To.Addr() || d.expect.Opener == dialogue.Client && host == d.control
 }
 
 func (r *trace) await(d *deal) {
-	for to := range d.places() {
-		if all := r.awaited[to]; len(all) > 0 {
-			r.awaited[to] = append(all, d)
-		} else {
-			d.alone[0] = d
-			r.awaited[to] = d.alone[:]
-		}
-	}
+	first := &r.awaited[d.expect.To.Port()]
+	d.older, *first = *first, d
 }
 
 func (r *trace) unwait(d *deal) {
-	for to := range d.places() {
-		leave(r.awaited, to, d)
+	for at := &r.awaited[d.expect.To.Port()]; *at != nil; at = &(*at).older {
+		if *at == d {
+			*at, d.older = d.older, nil
+			return
+		}
 	}
 }
 
@@ -551,9 +560,10 @@ func (r *trace) announced(t *talk, x *dialogue.Exchange, index int) {
 	t.deal = d
 	t.deals = append(t.deals, d)
 	r.await(d)
-	for to := range d.places() {
+	for _, host := range [...]netip.Addr{e.To.Addr(), d.control} {
+		to := netip.AddrPortFrom(host, e.To.Port())
 		l := r.recent[to]
-		if l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time.Before(t.Commands[index].Time) {
+		if d.goesTo(host) && l != nil && l.deal == nil && l.talk == nil && !l.conn.First.Time.Before(t.Commands[index].Time) {
 			delete(r.recent, to)
 			d.take(l)
 		}
