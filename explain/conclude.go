@@ -19,14 +19,14 @@ import (
 // again when more is known.
 func (t *talk) conclude() {
 	if !t.terse { // who was told the last time may still look
-		t.Findings, t.Transfers = []Finding{}, []*Transfer{}
+		t.Findings, t.Transfers, t.evidence, t.args = []Finding{}, []*Transfer{}, nil, nil
 	}
-	t.Findings, t.Transfers = t.Findings[:0], t.Transfers[:0]
+	t.Findings, t.Transfers, t.evidence, t.args = t.Findings[:0], t.Transfers[:0], t.evidence[:0], t.args[:0]
 	if t.Commands == nil {
 		t.Commands = []Command{}
 	}
 	t.Ended = t.link.conn.Last.Time
-	t.Control = t.link.connection("client", t.turned)
+	t.link.describe(&t.Control, "client", t.turned)
 	t.shown = t.told()
 	for _, d := range t.shown {
 		i := len(t.Transfers)

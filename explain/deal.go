@@ -148,8 +148,9 @@ func (l *link) asked() []Mark {
 	return append(all, l.conn.Again...)
 }
 
-// connection tells of a link; opener is client or server of the session.
-func (l *link) connection(opener string, backwards bool) Connection {
+// describe fills in what is known of a link; opener is client or server of the
+// session.
+func (l *link) describe(x *Connection, opener string, backwards bool) {
 	c := l.conn
 	listener := "client"
 	if opener == "client" {
@@ -160,13 +161,11 @@ func (l *link) connection(opener string, backwards bool) Connection {
 		from, to = to, from
 	}
 	a, b := c.Side(from), c.Side(to)
-	x := Connection{
-		From: c.Addr(from), To: c.Addr(to),
-		SYNACK: c.SYNACK, ACK: c.Ack, SYN: l.asked(),
-		Sent: a.Bytes, Received: b.Bytes, Missing: a.Missing + b.Missing,
-		Retransmitted: a.Retransmitted + b.Retransmitted, Stalls: a.ZeroWindows + b.ZeroWindows,
-		Stalled: a.Stalled + b.Stalled,
-	}
+	x.From, x.To = c.Addr(from), c.Addr(to)
+	x.SYN, x.SYNACK, x.ACK = l.asked(), c.SYNACK, c.Ack
+	x.Sent, x.Received, x.Missing = a.Bytes, b.Bytes, a.Missing+b.Missing
+	x.Retransmitted = a.Retransmitted + b.Retransmitted
+	x.Stalls, x.Stalled = a.ZeroWindows+b.ZeroWindows, a.Stalled+b.Stalled
 	x.First, x.Last = a.FirstData, a.LastData
 	if f := b.FirstData; x.First.Packet == 0 || f.Packet != 0 && f.Packet < x.First.Packet {
 		x.First = f
@@ -174,21 +173,26 @@ func (l *link) connection(opener string, backwards bool) Connection {
 	if f := b.LastData; f.Packet > x.Last.Packet {
 		x.Last = f
 	}
-	ends := l.ends[:0]
-	for _, e := range [...]struct {
-		m   capture.Mark
-		by  string
-		rst bool
-	}{{a.FIN, opener, false}, {b.FIN, listener, false}, {a.RST, opener, true}, {b.RST, listener, true}} {
-		if e.m.Seen() {
-			ends = append(ends, End{e.m, e.by, e.rst})
-		}
+	x.Ends = nil
+	l.end(x, a.FIN, opener, false)
+	l.end(x, b.FIN, listener, false)
+	l.end(x, a.RST, opener, true)
+	l.end(x, b.RST, listener, true)
+}
+
+// end adds one to those of x, if it was seen, and keeps them in order.
+func (l *link) end(x *Connection, at Mark, by string, rst bool) {
+	if !at.Seen() {
+		return
 	}
-	if len(ends) > 0 {
-		slices.SortStableFunc(ends, func(a, b End) int { return a.Packet - b.Packet })
-		x.Ends = slices.Clip(ends)
+	n := len(x.Ends)
+	x.Ends = l.ends[: n+1 : n+1]
+	for n > 0 && l.ends[n-1].Packet > at.Packet {
+		l.ends[n] = l.ends[n-1]
+		n--
 	}
-	return x
+	e := &l.ends[n]
+	e.Mark, e.By, e.RST = at, by, rst
 }
 
 // carry fills in what the connection of a deal carried.
@@ -201,8 +205,8 @@ func (d *deal) carry() {
 		return
 	}
 	back := d.backwards(l)
-	d.carried = l.connection(x.Opener, back)
 	c := &d.carried
+	l.describe(c, x.Opener, back)
 	x.Connection, x.From, x.To = c, c.From, c.To
 	// Who sends: the client if it stores. Where that is not known it is the
 	// side that sent more.

@@ -42,6 +42,9 @@ type talk struct {
 	hide    string // the same, to be hidden where a reply repeats it
 	odd     []oddity
 	terse   bool // findings get no text
+	// evidence and args are the memory of findings.
+	evidence []int
+	args     []any
 
 	link     *link
 	peers    *peers  // of the hosts at its ends, while it is open

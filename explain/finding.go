@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strings"
 
 	"towpath/internal/words"
@@ -10,17 +11,21 @@ import (
 // it, and no part of the ID. That of an error is the cause of its transfer.
 func (t *talk) found(d *deal, transfer int, name string, how Severity, packets []int, args ...any) {
 	id, _, _ := strings.Cut(name, ".")
-	at := make([]int, 0, len(packets))
+	at := len(t.evidence)
 	for _, n := range packets {
-		if n != 0 && (len(at) == 0 || at[len(at)-1] != n) { // 0 was not captured
-			at = append(at, n)
+		if n != 0 && (len(t.evidence) == at || t.evidence[len(t.evidence)-1] != n) { // 0 was not captured
+			t.evidence = append(t.evidence, n)
 		}
 	}
-	f := Finding{ID: id, Severity: how, Packets: at, Transfer: transfer, name: name, args: args}
+	from := len(t.args)
+	t.args = append(t.args, args...)
+	t.Findings = append(t.Findings, Finding{})
+	f := &t.Findings[len(t.Findings)-1]
+	f.ID, f.Severity, f.Transfer, f.name = id, how, transfer, name
+	f.Packets, f.args = slices.Clip(t.evidence[at:]), slices.Clip(t.args[from:])
 	if !t.terse {
-		f = f.In(words.English)
+		*f = f.In(words.English)
 	}
-	t.Findings = append(t.Findings, f)
 	if d != nil && how == Error {
 		d.transfer.Cause = id
 	}
