@@ -42,7 +42,8 @@ type talk struct {
 	hide    string // the same, to be hidden where a reply repeats it
 	odd     []oddity
 	terse   bool // findings get no text
-	// evidence and args are the memory of findings.
+	// early is the memory of replies that others follow, evidence and args that of findings.
+	early    []Reply
 	evidence []int
 	args     []any
 
@@ -292,7 +293,10 @@ func (o *Options) shown(c ftp.Command) string {
 }
 
 func (t *talk) command(c ftp.Command, shown string) {
-	said := Command{Packet: t.at.Packet, Time: t.at.Time, Verb: c.Verb, Arg: shown}
+	t.numbers = append(t.numbers, int32(len(t.Commands)))
+	t.Commands = append(t.Commands, Command{})
+	said := &t.Commands[len(t.Commands)-1]
+	said.Packet, said.Time, said.Verb, said.Arg = t.at.Packet, t.at.Time, c.Verb, shown
 	if c.Verb != "" && !t.opts.ShowSecrets && (strings.EqualFold(c.Verb, t.secret) || len(c.Verb) > 4 && c.Verb[:4] == "PASS") { // typed where a command was wanted, or without the blank
 		said.Verb, said.Arg = masked, ""
 	}
@@ -305,8 +309,6 @@ func (t *talk) command(c ftp.Command, shown string) {
 			t.hide = ftp.Escape(c.Arg)
 		}
 	}
-	t.Commands = append(t.Commands, said)
-	t.numbers = append(t.numbers, int32(len(t.Commands)-1))
 	t.tracker.Command(c)
 	if moves(c.Verb) {
 		t.asking++
@@ -360,14 +362,17 @@ func (t *talk) reply(r ftp.Reply, text string) {
 	if i >= 0 && t.Commands[i].Verb == masked { // "500 SECRET not understood."
 		text = masked
 	}
-	switch {
-	case i < 0:
+	unasked := i < 0
+	if unasked {
 		i = len(t.Commands)
-		t.Commands = append(t.Commands, Command{Time: t.at.Time, Code: r.Code, Reply: text, Replied: t.at})
-	case !x.Final:
-		t.Commands[i].Begun = &Reply{t.at, r.Code, text}
-	default:
-		t.Commands[i].Code, t.Commands[i].Reply, t.Commands[i].Replied = r.Code, text, t.at
+		t.Commands = append(t.Commands, Command{Time: t.at.Time})
+	}
+	if c := &t.Commands[i]; unasked || x.Final {
+		c.Code, c.Reply, c.Replied = r.Code, text, t.at
+	} else {
+		t.early = append(t.early, Reply{})
+		c.Begun = &t.early[len(t.early)-1]
+		c.Begun.Mark, c.Begun.Code, c.Begun.Text = t.at, r.Code, text
 	}
 	if announces(x.Command.Verb) && x.Final {
 		t.events.announced(t, x, i)

@@ -39,12 +39,12 @@ func (p *pile[T]) put(x *T) {
 	}
 }
 
-// emptied returns a list without what is in it.
+// emptied returns a list without what is in it, which stays in its memory until
+// others come in its place.
 func emptied[T any](list []T) []T {
 	if cap(list) > mostLong {
 		return nil
 	}
-	clear(list)
 	return list[:0]
 }
 
@@ -82,8 +82,14 @@ func (s *spare) talk() *talk {
 		t.Session = &Session{Commands: make([]Command, 0, 10)}
 		return t
 	}
-	*x = Session{Commands: emptied(x.Commands), Transfers: emptied(x.Transfers), Findings: emptied(x.Findings)}
-	*t = talk{Session: x, deals: emptied(t.deals), shown: emptied(t.shown)}
+	// Lists are put back one by one: of a literal a copy would be made.
+	commands, transfers, findings := x.Commands, x.Transfers, x.Findings
+	*x = Session{}
+	x.Commands, x.Transfers, x.Findings = emptied(commands), emptied(transfers), emptied(findings)
+	deals, shown, early, evidence, args := t.deals, t.shown, t.early, t.evidence, t.args
+	*t = talk{}
+	t.Session, t.deals, t.shown = x, emptied(deals), emptied(shown)
+	t.early, t.evidence, t.args = emptied(early), emptied(evidence), emptied(args)
 	return t
 }
 
@@ -95,14 +101,17 @@ func (s *spare) follower() *follower {
 
 func (s *spare) deal(t *talk) *deal {
 	d := s.deals.take()
-	*d = deal{talk: t, links: emptied(d.links)}
-	d.transfer = &d.own
+	links := d.links
+	*d = deal{}
+	d.talk, d.transfer, d.links = t, &d.own, emptied(links)
 	d.own.AnnouncedAt, d.own.CommandAt = -1, -1
 	return d
 }
 
 func (s *spare) link() *link {
 	l := s.links.take()
-	*l = link{head: [2][]byte{l.head[0][:0], l.head[1][:0]}}
+	head := l.head
+	*l = link{}
+	l.head[0], l.head[1] = head[0][:0], head[1][:0]
 	return l
 }
