@@ -12,15 +12,23 @@ import (
 // book is for what sessions say again and again: "230 Login successful", "TYPE
 // I". What is in it needs neither be read again nor kept twice.
 type book struct {
-	pages [2][1 << 9]page // of client and server, by the likeness of the line
-	shelf shelf
+	pages [2][pages]page // of client and server, by the likeness of the line
+	// What is looked at first lies apart, close together: the likeness of the
+	// line of each page, and of the last line that belongs there.
+	lines, last [2][pages]uint64
+	shelf       shelf
 }
+
+// pages is how many a book has for each end.
+const (
+	pageBits = 9
+	pages    = 1 << pageBits
+)
 
 // page holds a phrase that was said at least twice.
 type page struct {
 	phrase
 	line string
-	last uint64 // likeness of the last line that belongs here
 }
 
 // phrase is a line that is understood: a command, or a reply.
@@ -30,27 +38,32 @@ type phrase struct {
 	shown   string // the argument, or the text, safe to show
 }
 
-// phrase takes a line of one end. It answers false if it is a part of a reply,
-// or none.
+// phrase takes what may be a line of one end. It answers false if it is several,
+// a part of a reply, or none.
 func (t *talk) phrase(dir int, line []byte) bool {
+	b := t.book
 	h := likeness(line)
-	p := &t.book.pages[dir][h>>55]
+	n := h >> (64 - pageBits)
+	p := &b.pages[dir][n]
 	x := &p.phrase
-	if p.line != string(line) {
-		again := p.last == h
-		p.last = h
+	if b.lines[dir][n] != h || p.line != string(line) {
+		if !single(line) {
+			return false
+		}
+		again := b.last[dir][n] == h
+		b.last[dir][n] = h
 		text := ""
 		if again {
 			text = string(line)
 		} else {
-			text = t.book.shelf.put(line)
+			text = b.shelf.put(line)
 		}
-		y, ok := t.understand(dir, text)
-		if !ok {
+		var y phrase
+		if !t.understand(&y, dir, text) {
 			return false
 		}
 		if x = &y; again {
-			p.phrase, p.line = y, text
+			p.phrase, p.line, b.lines[dir][n] = y, text, h
 		}
 	}
 	if dir == fromServer {
@@ -81,19 +94,18 @@ func likeness(line []byte) uint64 {
 const mix = 0x9e3779b97f4a7c15
 
 // understand reads a line. That of an empty command is an empty phrase.
-func (t *talk) understand(dir int, line string) (p phrase, ok bool) {
+func (t *talk) understand(p *phrase, dir int, line string) (ok bool) {
 	if dir == fromServer {
 		if p.reply, ok = ftp.ParseReply(line); ok {
 			p.shown = replyText(p.reply)
 		}
-		return p, ok
+		return ok
 	}
 	var err error
-	if p.command, err = ftp.ParseCommand(line); errors.Is(err, ftp.ErrEmpty) {
-		return p, true
+	if p.command, err = ftp.ParseCommand(line); err == nil || !errors.Is(err, ftp.ErrEmpty) {
+		p.shown = t.opts.shown(p.command)
 	}
-	p.shown = t.opts.shown(p.command)
-	return p, true
+	return true
 }
 
 // shelf keeps strings, many in one piece of memory.

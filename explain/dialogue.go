@@ -138,20 +138,22 @@ func (l *lines) feed(b []byte) {
 	l.bytes = b
 }
 
-// whole returns the line that b is, without its end. It answers false if there
-// may be more to it.
+// whole returns what b says, without its end, which may be a line by itself. It
+// answers false if there may be more to it.
 func (l *lines) whole(b []byte) ([]byte, bool) {
 	n := len(b) - 1
 	if n < 1 || n > ftp.MaxLine || b[n] != '\n' || l.skip || l.reader != nil && l.reader.Buffered() > 0 {
 		return nil, false
 	}
-	if bytes.IndexByte(b[:n], '\n') >= 0 || bytes.IndexByte(b[:n], telnetIAC) >= 0 {
-		return nil, false
-	}
 	if b[n-1] == '\r' {
 		n--
 	}
-	return b[:n], true
+	return b[:n], n > 0
+}
+
+// single says whether b is one line, and of text.
+func single(b []byte) bool {
+	return bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, telnetIAC) < 0
 }
 
 const telnetIAC = 0xff // begins what is no text
