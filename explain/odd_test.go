@@ -205,3 +205,21 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("control connection: %s for %s, want firewall", s.Verdict(), s.Cause())
 	}
 }
+
+// An empty line between replies, as some servers send, answers no command.
+func TestEmptyLine(t *testing.T) {
+	t.Parallel()
+	p := newTape()
+	w := p.dial(clientAt, serverAt).open()
+	w.talk(t, "S: 220 Hello.\nC: USER anna")
+	w.say(1, "\r\n")
+	w.talk(t, "S: 331 Password?\nC: PASS secret")
+	w.say(1, "\n")
+	w.talk(t, "S: 230 In.\nC: QUIT\nS: 221 Bye.")
+	for _, c := range told(t, Options{}, p).Sessions[0].Commands {
+		want := map[string]int{"": 220, "USER": 331, "PASS": 230, "QUIT": 221}[c.Verb]
+		if c.Code != want {
+			t.Errorf("%s was answered by %d, want %d", c.Verb, c.Code, want)
+		}
+	}
+}
