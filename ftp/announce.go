@@ -38,18 +38,23 @@ func FormatHostPort(a netip.AddrPort) string {
 // blanks around the commas and zeros in front. The port is not 0; the address
 // may be 0.0.0.0, with which some servers mean their own.
 func ParsePassive(text string) (netip.AddrPort, error) {
-	var list [6]string
 	for s := text; s != ""; {
-		n, rest := cutNumbers(list[:0], s)
-		s = rest
-		if len(n) != 6 {
+		six, n, rest := cutNumbers(s)
+		if s = rest; n != len(six) {
 			continue
 		}
-		a, err := ParseHostPort(strings.Join(n, ","))
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("227 %s: %w", Escape(clip(text)), err)
+		var b [6]byte
+		for i, n := range six {
+			if n > 255 {
+				return netip.AddrPort{}, announcementError("227 "+text, "numbers from 0 to 255")
+			}
+			b[i] = byte(n)
 		}
-		return a, nil
+		port := bigEndian(b[4:])
+		if port == 0 {
+			return netip.AddrPort{}, announcementError("227 "+text, "a port other than 0")
+		}
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:])), port), nil
 	}
 	return netip.AddrPort{}, announcementError("227 "+text, "six numbers from 0 to 255 parted by commas")
 }
@@ -60,32 +65,39 @@ func FormatPassive(a netip.AddrPort) string {
 	return "Entering Passive Mode (" + FormatHostPort(a) + ")."
 }
 
-// cutNumbers takes the first list of decimal numbers parted by commas out of
-// s, leading zeros and blanks around the commas removed, appends it to numbers
-// and returns what stands behind it.
-func cutNumbers(numbers []string, s string) (_ []string, rest string) {
-	for i := 0; i < len(s); {
-		if !isDigit(s[i]) {
-			i++
-			continue
-		}
-		j := i
-		for j < len(s) && isDigit(s[j]) {
-			j++
-		}
-		n := strings.TrimLeft(s[i:j], "0")
-		if n == "" {
-			n = "0"
-		}
-		numbers = append(numbers, n)
-		next, comma := strings.CutPrefix(strings.TrimLeft(s[j:], " \t"), ",")
-		next = strings.TrimLeft(next, " \t")
-		if !comma || next == "" || !isDigit(next[0]) {
-			return numbers, s[j:]
-		}
-		s, i = next, 0
+// cutNumbers takes the first list of decimal numbers parted by commas out of s.
+// Blanks may stand around the commas, zeros in front. It returns the first six,
+// those above 999 as 1000, how many there are, and what stands behind them.
+func cutNumbers(s string) (six [6]int, count int, rest string) {
+	for s != "" && !isDigit(s[0]) {
+		s = s[1:]
 	}
-	return numbers, ""
+	for s != "" && isDigit(s[0]) {
+		n := 0
+		for ; s != "" && isDigit(s[0]); s = s[1:] {
+			n = min(10*n+int(s[0]-'0'), 1000)
+		}
+		if count < len(six) {
+			six[count] = n
+		}
+		count++
+		next := afterBlanks(s)
+		if next == "" || next[0] != ',' {
+			break
+		}
+		if next = afterBlanks(next[1:]); next == "" || !isDigit(next[0]) {
+			break
+		}
+		s = next
+	}
+	return six, count, s
+}
+
+func afterBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	return s
 }
 
 // UnsupportedFamilyError is the error of an EPRT whose network protocol is
