@@ -110,7 +110,7 @@ func (c Command) ShownArg() string {
 	if c.Arg == "" {
 		return ""
 	}
-	if !public[c.Verb] {
+	if !public(c.Verb) {
 		return "****"
 	}
 	if c.Verb == "SITE" {
@@ -125,19 +125,20 @@ func (c Command) ShownArg() string {
 // LogValue makes a logged command hide its secrets, as [Command.String] does.
 func (c Command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// public holds the verbs whose argument may be shown.
-var public = func() map[string]bool {
-	m := make(map[string]bool)
-	for _, verb := range strings.Fields(`
-		ABOR ALGS ALLO APPE AUTH AVBL CCC CDUP CLNT COMB CPSV CSID CWD DELE DSIZ EPRT EPSV ESTA ESTP
-		FEAT HASH HELP HOST LANG LIST LPRT LPSV MD5 MDTM MFCT MFF MFMT MKD MLSD MLST MMD5 MODE
-		NLST NOOP OPTS PASV PBSZ PORT PRET PROT PWD QUIT RANG REIN REST RETR RMD RMDA RNFR RNTO
-		SITE SIZE SMNT SSCN STAT STOR STOU STRU SYST THMB TYPE USER
-		XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA XSHA1 XSHA256 XSHA384 XSHA512`) {
-		m[verb] = true
+// public says whether the argument of a verb may be shown.
+func public(verb string) bool {
+	switch verb {
+	case "ABOR", "ALGS", "ALLO", "APPE", "AUTH", "AVBL", "CCC", "CDUP", "CLNT", "COMB", "CPSV", "CSID", "CWD",
+		"DELE", "DSIZ", "EPRT", "EPSV", "ESTA", "ESTP", "FEAT", "HASH", "HELP", "HOST", "LANG", "LIST", "LPRT",
+		"LPSV", "MD5", "MDTM", "MFCT", "MFF", "MFMT", "MKD", "MLSD", "MLST", "MMD5", "MODE", "NLST", "NOOP",
+		"OPTS", "PASV", "PBSZ", "PORT", "PRET", "PROT", "PWD", "QUIT", "RANG", "REIN", "REST", "RETR", "RMD",
+		"RMDA", "RNFR", "RNTO", "SITE", "SIZE", "SMNT", "SSCN", "STAT", "STOR", "STOU", "STRU", "SYST", "THMB",
+		"TYPE", "USER", "XCRC", "XCUP", "XCWD", "XMD5", "XMKD", "XPWD", "XRMD", "XSHA", "XSHA1", "XSHA256",
+		"XSHA384", "XSHA512":
+		return true
 	}
-	return m
-}()
+	return false
+}
 
 // publicSite holds the SITE commands whose argument may be shown.
 var publicSite = func() map[string]bool {

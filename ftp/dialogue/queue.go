@@ -111,7 +111,9 @@ func (q *queue) push(c ftp.Command) {
 		c.Verb = strings.Clone(c.Verb[:min(len(c.Verb), ftp.MaxLine)])
 		c.Arg = strings.Clone(c.Arg[:min(len(c.Arg), ftp.MaxLine)])
 	}
-	q.list = append(q.list, awaited{number: q.number, command: c, does: deedOf(c.Verb), known: true})
+	q.list = append(q.list, awaited{})
+	a := &q.list[len(q.list)-1] // what is built here need not be copied
+	a.number, a.command, a.does, a.known = q.number, c, deedOf(c.Verb), true
 }
 
 // head returns the oldest command, for reading only if it is not a known one.
