@@ -16,7 +16,7 @@ func (e *endpoint) is(f *endpoint) bool { return e.port == f.port && e.lo == f.l
 // it is no map: a connection stands at the place that its ends say, whoever of
 // them speaks, or in the next free one behind.
 type table struct {
-	slots []*conn   // a power of two, at most three quarters of it used
+	slots []*conn   // a power of two, at most half of it used
 	used  int       // of slots
 	last  *conn     // that was found: most packets are of the same as the one before
 	seed  [3]uint64 // nobody can choose addresses that come to one place
@@ -63,7 +63,7 @@ func (t *table) behind(i int) int { return (i + 1) & (len(t.slots) - 1) }
 
 // add takes c, between whose ends there is none yet.
 func (t *table) add(c *conn) {
-	if t.used++; 4*t.used > 3*len(t.slots) {
+	if t.used++; 2*t.used > len(t.slots) {
 		old := t.slots
 		t.slots = make([]*conn, 2*len(old))
 		for _, c := range old {

@@ -44,7 +44,7 @@ func TestTable(t *testing.T) {
 					t.Fatalf("step %d: %d used, want %d", step, have.used, len(want))
 				}
 			}
-			if 3*len(have.slots) < 4*have.used {
+			if len(have.slots) < 2*have.used {
 				t.Fatalf("%d places for %d", len(have.slots), have.used)
 			}
 			order := slices.SortedFunc(maps.Values(want), func(a, b *conn) int { return a.id - b.id })
