@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"towpath/internal/words"
 	"towpath/topology"
@@ -324,7 +325,8 @@ func (d *drawing) cross(node string, y int) {
 	fmt.Fprintf(d, `<path class="fails" d="M%d %dl12 12m0 -12l-12 12"/>`+"\n", x-6, y-6)
 }
 
-var page = template.Must(template.New("page").Parse(`<!doctype html>
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -353,6 +355,7 @@ p.verdict { font-weight: 600; }
 <p class="verdict">{{.Verdict}}</p>
 </html>
 `))
+})
 
 // WriteHTML writes one page: the verdict, the drawing, and all that is to be
 // said, in the language of the report; the drawing speaks English. It needs no
@@ -371,7 +374,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		groups = append(groups, told{g.Verdict, words.List(r.lang, g.verbs), g.Seen.phrase().In(r.lang)})
 	}
 	say := func(name string) string { return words.Say(name).In(r.lang) }
-	return page.Execute(w, map[string]any{
+	return page().Execute(w, map[string]any{
 		"Network": r.Network, "Title": r.Title, "Verdict": r.Verdict, "Cases": r.Cases, "Groups": groups,
 		"Remark": r.Remark, "Drawing": template.HTML(svg.String()), // ours, its words escaped
 		"Lang": r.lang, "Say": say, "Label": func(id any) string { return say(fmt.Sprint("label.", id)) },

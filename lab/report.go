@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"towpath/doctor"
 	"towpath/explain"
@@ -231,10 +232,11 @@ func (r *Report) WriteHTML(w io.Writer, dir string) error {
 		}
 		cases = append(cases, s)
 	}
-	return page.Execute(w, map[string]any{"Lang": r.lang.String(), "Verdict": r.Verdict(), "Cases": cases, "Say": r.say, "Style": draw.Style, "Markers": draw.Markers})
+	return page().Execute(w, map[string]any{"Lang": r.lang.String(), "Verdict": r.Verdict(), "Cases": cases, "Say": r.say, "Style": draw.Style, "Markers": draw.Markers})
 }
 
-var page = template.Must(template.New("lab").Parse(`<!doctype html>
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("lab").Parse(`<!doctype html>
 <html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -267,3 +269,4 @@ figure { margin: .5rem 0; } pre { font-size: .85rem; overflow-x: auto; }
 <p class="verdict">{{.Verdict}}</p>
 </html>
 `))
+})

@@ -45,6 +45,9 @@ func main() {
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "pftp" {
 		root.SetArgs(append([]string{"shell"}, os.Args[1:]...))
 	}
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], cobra.ShellCompRequestCmd) { // Tab was pressed
+		completeChoices(root)
+	}
 	if c, err := root.ExecuteContextC(ctx); err != nil {
 		code := exitUsage
 		if e, ok := errors.AsType[*exitError](err); ok {
@@ -95,7 +98,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.AddCommand(getCommand(), putCommand(), lsCommand(), catCommand(), rmCommand(), mvCommand(), cpCommand(),
 		mirrorCommand(), mkdirCommand(), rmdirCommand(), chmodCommand(), duCommand(), findCommand(), shellCommand(), bookmarkCommand(), versionCommand())
-	completeChoices(root)
 	return root
 }
 

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"towpath/explain"
@@ -86,7 +87,7 @@ func (v *View) WriteHTML(w io.Writer) error {
 	var captures strings.Builder
 	v.captures(&captures, 1<<20) // the page breaks its lines itself
 	out := bufio.NewWriter(w)
-	err := page.Execute(out, map[string]any{
+	err := page().Execute(out, map[string]any{
 		"Lang": v.lang.String(), "Verdict": v.Verdict(), "Works": v.Works(), "Reasons": reasons, "Captures": strings.TrimSpace(captures.String()),
 		"Many": len(v.Told()) > 1, "Why": slices.ContainsFunc(listed, erred), "Sessions": iter.Seq[pageSession](sections), "Rows": iter.Seq[pageRow](rows), "More": more,
 		"Say": func(name string) string { return v.say(name) }, "Style": ladder.Style, "Markers": ladder.Markers,
@@ -235,7 +236,8 @@ func connected(c *explain.Connection) (first, last explain.Instant) {
 	return first, last
 }
 
-var page = template.Must(template.New("explain").Parse(`<!doctype html>
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("explain").Parse(`<!doctype html>
 <html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -284,3 +286,4 @@ summary { cursor: pointer; margin: .6rem 0; }
 {{end}}<p class="verdict {{if not .Works}}failed{{end}}">{{.Verdict}}</p>
 </html>
 `))
+})
