@@ -96,6 +96,18 @@ func TestFileName(t *testing.T) {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}
 	}
+	// What is not the file is not called so.
+	n := int64(10)
+	for want, x := range map[string]Transfer{
+		"0001-001-a.tls":               {Path: "a", Bytes: 10, Complete: true, Protected: true, Coding: "Z"},
+		"0001-001-a":                   {Path: "a", Complete: true, Protected: true},
+		"0001-001-a.mode-E.incomplete": {Path: "a", Bytes: 10, Coding: "E"},
+		"0001-001-a.incomplete":        {Path: "a", Bytes: 10, Coding: "Z", Decoded: &n},
+	} {
+		if got := fileName(1, 0, &x); got != want {
+			t.Errorf("%+v: %q, want %q", x, got, want)
+		}
+	}
 }
 
 func TestFilter(t *testing.T) {

@@ -252,7 +252,11 @@ func fileName(session, transfer int, x *Transfer) string {
 	}
 	name = strings.ToValidUTF8(strings.TrimRight(strings.TrimLeft(name, ". "), ". "), "_")
 	name = fmt.Sprintf("%04d-%03d-%s", session, transfer+1, cmp.Or(name, "data"))
-	if x.Coding != "" && x.Decoded == nil && x.Bytes > 0 {
+	switch {
+	case x.Bytes == 0:
+	case x.Protected:
+		name += ".tls"
+	case x.Coding != "" && x.Decoded == nil:
 		name += ".mode-" + x.Coding
 	}
 	if !x.Complete {
