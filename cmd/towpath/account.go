@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"towpath/accounts"
 	"towpath/accounts/userfile"
+	"towpath/internal/columns"
 )
 
 // How account ends where other verbs do not, by sysexits(3).
@@ -341,13 +341,14 @@ func (v *accountVerbs) list() *cobra.Command {
 			if asJSON {
 				return writeAccountJSON(c.OutOrStdout(), views)
 			}
-			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
-			fmt.Fprintln(t, "NAME\tSTATE\tPASSWORD\tSESSIONS\tQUOTA\tRIGHTS\tHOME")
+			rows := [][]string{{"NAME", "STATE", "PASSWORD", "SESSIONS", "QUOTA", "RIGHTS", "HOME"}}
 			for _, a := range views {
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plainAccount(a.Name), a.State, a.Password,
-					accountLimit(int64(a.AccessLimit), accountNumber), accountLimit(a.QuotaBytes, accounts.FormatSize), plainAccount(a.rights), plainAccount(cmp.Or(a.Home, "-")))
+				rows = append(rows, []string{
+					columns.Shown(a.Name), a.State, a.Password, accountLimit(int64(a.AccessLimit), accountNumber),
+					accountLimit(a.QuotaBytes, accounts.FormatSize), columns.Shown(a.rights), columns.Shown(cmp.Or(a.Home, "-")),
+				})
 			}
-			return t.Flush()
+			return writeTable(c.OutOrStdout(), rows)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON, an array of accounts")

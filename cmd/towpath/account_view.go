@@ -3,13 +3,12 @@ package main
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"towpath/accounts"
+	"towpath/internal/columns"
 )
 
 // accountView is an account as it is shown: with the keys of the file, and
@@ -73,7 +72,7 @@ func (v accountView) write(w io.Writer) error {
 		idle = "as the server says"
 	}
 	rate := func(n int64) string { return accounts.FormatSize(n) + "/s" }
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var rows [][]string
 	for _, line := range [][2]string{
 		{"name", v.Name},
 		{"state", v.State},
@@ -94,10 +93,18 @@ func (v accountView) write(w io.Writer) error {
 		{"greeting", v.Greeting},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(t, "%s:\t%s\n", line[0], plainAccount(line[1]))
+			rows = append(rows, []string{line[0] + ":", columns.Shown(line[1])})
 		}
 	}
-	return t.Flush()
+	return writeTable(w, rows)
+}
+
+// writeTable writes rows in columns, whatever the script of what is in them.
+func writeTable(w io.Writer, rows [][]string) error {
+	var b strings.Builder
+	columns.Table(&b, rows)
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // accountLimit writes a limit, of which 0 is none.
@@ -109,15 +116,6 @@ func accountLimit(n int64, format func(int64) string) string {
 }
 
 func accountNumber(n int64) string { return strconv.FormatInt(n, 10) }
-
-// plainAccount keeps characters that move the cursor or colour the screen from the
-// terminal.
-func plainAccount(s string) string {
-	if q := strconv.Quote(s); strings.Contains(q, `\x`) || strings.Contains(q, `\u`) || strings.ContainsAny(s, "\a\b\f\n\r\t\v") {
-		return q
-	}
-	return s
-}
 
 func writeAccountJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -460,10 +460,7 @@ func listBookmarks(w io.Writer, all map[string]bookmark) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		rows = append(rows, []string{name, strings.TrimRight(all[name].shownURL()+"  "+all[name].shownFlags(), " ")})
 	}
-	var table strings.Builder
-	columns.Table(&table, rows)
-	_, err := io.WriteString(w, table.String())
-	return err
+	return writeTable(w, rows)
 }
 
 func bookmarkList() *cobra.Command {
