@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -177,9 +176,12 @@ gateway runs as, and for root.`,
 				return exit(exitUnavailable, err)
 			}
 			if asJSON {
-				e := json.NewEncoder(c.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(&s)
+				text, err := json.MarshalIndent(&s, "", "  ")
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", columns.JSON(text))
+				return err
 			}
 			return s.write(c.OutOrStdout())
 		},
@@ -244,15 +246,14 @@ func (s *gatewayStatus) write(w io.Writer) error {
 	}
 	if len(s.Records) > 0 {
 		b.WriteString("\n")
-		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "SESSION\tCLIENT\tUSER\tSERVER\tFOR\tTO SERVER\tTO CLIENT\tNOW")
+		rows := [][]string{{"SESSION", "CLIENT", "USER", "SERVER", "FOR", "TO SERVER", "TO CLIENT", "NOW"}}
 		for _, r := range s.Records {
-			fmt.Fprintf(t, "%d\t%v\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Session, r.Client, dash(r.User), dash(r.Server),
-				ago(s.Now.Sub(r.Began)), moved(r, r.Up), moved(r, r.Down), doing(r))
+			rows = append(rows, []string{
+				fmt.Sprint(r.Session), r.Client.String(), dash(r.User), dash(r.Server),
+				ago(s.Now.Sub(r.Began)), moved(r, r.Up), moved(r, r.Down), doing(r),
+			})
 		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
+		columns.Table(&b, rows)
 	}
 	n := s.Stats
 	fmt.Fprintf(&b, `
@@ -268,16 +269,18 @@ ports     %d announced now, %d strangers came to some
 }
 
 func (s *gatewayStatus) writeServers(w io.Writer, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVER\tADDRESS\tSTATE\tSESSIONS\tSO FAR\tFAILED\tLOOKED AT\tWHY")
+	rows := [][]string{{"SERVER", "ADDRESS", "STATE", "SESSIONS", "SO FAR", "FAILED", "LOOKED AT", "WHY"}}
 	for _, x := range s.Servers {
 		looked := "-"
 		if !x.Checked.IsZero() {
 			looked = ago(now.Sub(x.Checked)) + " ago"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", dash(x.Name), x.Addr, x.State, x.Sessions, x.Total, x.Failures, looked, dash(x.Error))
+		rows = append(rows, []string{
+			dash(x.Name), fmt.Sprint(x.Addr), fmt.Sprint(x.State), fmt.Sprint(x.Sessions), fmt.Sprint(x.Total),
+			fmt.Sprint(x.Failures), looked, dash(x.Error),
+		})
 	}
-	return t.Flush()
+	return writeTable(w, rows)
 }
 
 // doing is what a session does now.

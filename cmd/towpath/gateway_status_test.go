@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"towpath/gateway"
 )
 
 // An administrator sees what a gateway does, and keeps sessions away from a
@@ -85,5 +87,26 @@ func TestGatewayStatus(t *testing.T) {
 	none := command(t, "towpath", "gateway", "status", "--control", socket+"x")
 	if out, err := none.CombinedOutput(); err == nil || !strings.Contains(string(out), "no gateway runs with a control socket at "+socket+"x") {
 		t.Errorf("%v, %s", err, out)
+	}
+}
+
+// Columns begin at one place, whatever the script of a name, and a name does
+// nothing to the terminal.
+func TestGatewayStatusColumns(t *testing.T) {
+	t.Parallel()
+	s := gatewayStatus{Purpose: "gateway", Records: []*gateway.Record{
+		{Session: 1, Visitor: gateway.Visitor{User: "山田"}, Server: "one"}, {Session: 2, Visitor: gateway.Visitor{User: "\u202eeve\x1b[2J"}, Server: "two"},
+	}}
+	var b strings.Builder
+	if err := s.write(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+SESSION  CLIENT            USER         SERVER  FOR  TO SERVER  TO CLIENT  NOW
+1        invalid AddrPort  山田         one     0s   0 B        0 B        -
+2        invalid AddrPort  �eve\x1b[2J  two     0s   0 B        0 B        -
+`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("got\n%s", b.String())
 	}
 }
