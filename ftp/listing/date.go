@@ -181,7 +181,8 @@ func (l *reading) readISO(first, rest string) (date, string, bool) {
 	}
 	zone := l.location
 	if w, behind := word(rest); at.precision <= second && behind != "" {
-		if t, err := time.Parse("-0700", w); err == nil {
+		t, err := time.Parse("-0700", w) // which takes +2400, as RFC 3339 does not
+		if _, ahead := t.Zone(); err == nil && -24*60*60 < ahead && ahead < 24*60*60 {
 			zone, rest = t.Location(), behind
 		}
 	}
