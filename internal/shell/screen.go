@@ -377,6 +377,8 @@ func (e *editor) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return e, nil
 	case completeMsg:
 		return e, e.completed(msg)
+	case tea.PasteMsg:
+		return e.paste(msg.Content)
 	case tea.KeyPressMsg:
 		if e.ask.answer != nil {
 			return e.question(msg)
@@ -475,6 +477,31 @@ func (e *editor) pass(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	var cmd tea.Cmd
 	e.input, cmd = e.input.Update(key)
 	return e, cmd
+}
+
+// paste takes text as if it were typed: each line that ends is entered. The
+// input would make one command of them all, whose verb takes the others for names.
+func (e *editor) paste(text string) (tea.Model, tea.Cmd) {
+	lines := strings.Split(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), "\n")
+	if e.ask.answer != nil || e.searching {
+		lines = lines[:1]
+	}
+	if n := len(lines) - 1; n > cap(e.screen.lines)-len(e.screen.lines) {
+		return e, tea.Println(fmt.Sprintf("%d lines are too many at once; towpath shell < FILE takes them", n))
+	}
+	var commands []tea.Cmd
+	for i, line := range lines {
+		if i > 0 {
+			e.key(tea.KeyPressMsg{Code: tea.KeyEnter}) // which wants nothing done
+		}
+		if e.searching {
+			return e.find(tea.KeyPressMsg{Text: line})
+		}
+		var cmd tea.Cmd
+		e.input, cmd = e.input.Update(tea.PasteMsg{Content: line})
+		commands = append(commands, cmd)
+	}
+	return e, tea.Batch(commands...)
 }
 
 func (e *editor) enter(l entered) {
@@ -634,6 +661,10 @@ func (e *editor) View() tea.View {
 	width := e.screen.Width()
 	if limit := width / 2; lipgloss.Width(prompt) > limit && e.ask.answer == nil && !e.searching {
 		prompt = "…" + columns.End(prompt, limit-1)
+	}
+	// A question is about a name at most, and ends in what can be answered.
+	if limit := width - 8; lipgloss.Width(prompt) > limit && e.ask.answer != nil {
+		prompt = columns.Fit(prompt, limit)
 	}
 	e.input.SetWidth(max(width-lipgloss.Width(prompt)-2, 4))
 	v := tea.NewView("")

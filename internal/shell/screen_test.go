@@ -95,6 +95,54 @@ func TestLowScreen(t *testing.T) {
 	}
 }
 
+// Lines that are pasted are commands of their own, and a password ends with its
+// line.
+func TestPaste(t *testing.T) {
+	t.Parallel()
+	s := &Screen{lines: make(chan entered, 3), o: ScreenOptions{History: func() []string { return []string{"cd first", "ls second"} }}}
+	e := newEditor(s)
+	e.waits = true
+	e.Update(tea.PasteMsg{Content: "rm "})
+	e.Update(tea.PasteMsg{Content: "a\r\n\nls -l\rpw"})
+	for _, want := range []string{"rm a", "", "ls -l"} {
+		if got := <-s.lines; got.line != want {
+			t.Errorf("%q was entered, want %q", got.line, want)
+		}
+	}
+	if got := e.input.Value(); got != "pw" {
+		t.Errorf("%q is left", got)
+	}
+	if _, cmd := e.Update(tea.PasteMsg{Content: "\n\n\n\n"}); cmd == nil || len(s.lines) > 0 || e.input.Value() != "pw" {
+		t.Errorf("%d of too many lines were entered", len(s.lines))
+	}
+	e.Update(tea.KeyPressMsg{Code: 'r', Mod: tea.ModCtrl})
+	e.Update(tea.PasteMsg{Content: "fir"})
+	if e.search != "fir" || e.found != "cd first" {
+		t.Errorf("%q finds %q", e.search, e.found)
+	}
+	e.Update(tea.KeyPressMsg{Code: 'g', Mod: tea.ModCtrl})
+	answer := make(chan entered, 1)
+	e.Update(askMsg{"Password: ", true, answer})
+	e.Update(tea.PasteMsg{Content: "sesame\n"})
+	e.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
+	if got := <-answer; got.line != "sesame" {
+		t.Errorf("the password is %q", got.line)
+	}
+}
+
+// Of a question about a long name both ends are seen.
+func TestLongQuestion(t *testing.T) {
+	t.Parallel()
+	s := &Screen{}
+	e := newEditor(s)
+	e.Update(tea.WindowSizeMsg{Width: 40, Height: 24})
+	e.Update(askMsg{"delete " + strings.Repeat("x", 5000) + "? [y/N] ", false, make(chan entered, 1)})
+	e.Update(tea.KeyPressMsg{Code: 'y', Text: "y"})
+	if got := strings.TrimRight(e.View().Content, " "); got != "delete xxxxxxxxx…xxxxxxx? [y/N] y" {
+		t.Errorf("%q", got)
+	}
+}
+
 // output collects what a screen draws, and tells when something is there.
 type output struct {
 	mu   sync.Mutex
