@@ -21,6 +21,7 @@ const (
 	SeenNo226       Seen = "no 226"           // all bytes are there, and the last reply is not
 	SeenStall       Seen = "stall"            // the control connection is silent from the announcement on
 	SeenFamily      Seen = "not sayable"      // the client has no words for it
+	SeenNoServer    Seen = "421"              // a gateway greets, and reaches no server
 )
 
 // Text says it in a sentence.
@@ -49,8 +50,11 @@ const (
 
 // why says what happens, with the addresses of this case.
 func (o *outcome) why(n *topology.Network, m Mode) words.Phrase {
-	end, opener := o.fate.last, words.Say("client")
-	if m.active() && !o.control {
+	end, opener := o.fate.last, any(words.Say("client"))
+	switch {
+	case o.control && len(o.legs) > 1:
+		opener = o.legs[len(o.legs)-1].from.Name
+	case m.active() && !o.control:
 		opener = words.Say("server")
 	}
 	var reply string

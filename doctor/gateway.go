@@ -51,6 +51,12 @@ func (o *outcome) dial(client *machine) {
 			last.fate.ending, last.fate.reason = refused, byLoop
 			break
 		}
+		if leg.ok { // the server speaks first
+			f := w.send(leg.at, packet{kind: segment, tuple: leg.far.reversed()})
+			if f.ending != arrived || f.at != m || f.last.tuple != leg.near.reversed() {
+				leg.ok, leg.fate, leg.strays, leg.end = false, f, true, vanished
+			}
+		}
 		o.legs = append(o.legs, leg)
 		if !leg.ok || !leg.at.reads(leg.far.dst.Port()) {
 			break

@@ -35,6 +35,9 @@ type Verdict struct {
 	ALG Deaf `json:"alg,omitempty"`
 	// Ports are those with which it works, if the ports that are chosen decide.
 	Ports string `json:"ports,omitempty"`
+	// Turn is which of the several addresses of forwards comes first in the
+	// session that fails, counted from 0.
+	Turn int `json:"turn,omitempty"`
 	// Opener is who opens the data connection, To the address it is opened to.
 	Opener string `json:"opener,omitempty"`
 	To     string `json:"to,omitempty"`
@@ -94,20 +97,24 @@ func PredictMode(n *topology.Network, m Mode) Verdict {
 }
 
 // judge plays the session for each part of the range that its port can come
-// from. One that fails makes the verdict: who chooses a port by chance will
-// come to it.
+// from, and for each server that can get it. One that fails makes the verdict:
+// who chooses by chance will come to it.
 func judge(n *topology.Network, m Mode) Verdict {
 	var bad, good *outcome
 	var works topology.Ports
-	for _, r := range regions(n, listeners(n, m)) {
-		o := run(n, m, r.Low)
-		if o.works {
-			works = append(works, r)
-			good = o
-			continue
-		}
-		if bad == nil {
-			bad = o
+	turn := 0
+	for ; bad == nil && turn < turns(n); turn++ {
+		works = nil
+		for _, r := range regions(n, listeners(n, m, turn)) {
+			o := run(n, m, r.Low, turn)
+			if o.works {
+				works = append(works, r)
+				good = o
+				continue
+			}
+			if bad == nil {
+				bad = o
+			}
 		}
 	}
 	v := Verdict{Mode: m, Client: topology.Plain, TLS: n.Session.TLS, Works: bad == nil}
@@ -132,6 +139,7 @@ func judge(n *topology.Network, m Mode) Verdict {
 	if v.Works {
 		return v
 	}
+	v.Turn = turn - 1
 	if v.Connection = "data"; o.cause == CauseStrays {
 		v.Answer = o.fate.steps
 	}
@@ -156,12 +164,23 @@ func judge(n *topology.Network, m Mode) Verdict {
 	return v
 }
 
+// turns is how many addresses forwards have at most: each can come first.
+func turns(n *topology.Network) int {
+	most := 1
+	for _, m := range n.Routers {
+		for _, f := range m.Forwards {
+			most = max(most, len(f.To))
+		}
+	}
+	return most
+}
+
 // listeners are the ports that the listener of a mode chooses from.
-func listeners(n *topology.Network, m Mode) topology.PortRange {
+func listeners(n *topology.Network, m Mode, turn int) topology.PortRange {
 	var p topology.Ports
 	if m.active() {
 		p = n.Node(n.Session.From).Client.Active
-	} else if s := n.Node(serving(n)); s != nil {
+	} else if s := n.Node(serving(n, turn)); s != nil {
 		p = s.Server.Passive
 	}
 	if len(p) == 0 {
@@ -172,8 +191,8 @@ func listeners(n *topology.Network, m Mode) topology.PortRange {
 
 // serving names the host that the control connection comes to, or "" if it
 // comes to none.
-func serving(n *topology.Network) string {
-	if o := run(n, EPSV, topology.Ephemeral.Low); o.link.ok {
+func serving(n *topology.Network, turn int) string {
+	if o := run(n, EPSV, topology.Ephemeral.Low, turn); o.link.ok {
 		return o.link.at.Name
 	}
 	return ""

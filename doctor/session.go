@@ -63,9 +63,10 @@ type outcome struct {
 	peer netip.Addr
 }
 
-// run plays one session, with a data connection that listens on port.
-func run(n *topology.Network, mode Mode, port uint16) *outcome {
-	o := &outcome{world: newWorld(n), listen: port}
+// run plays one session, with a data connection that listens on port. Where
+// forwards have several addresses the first connection gets that of turn.
+func run(n *topology.Network, mode Mode, port uint16, turn int) *outcome {
+	o := &outcome{world: newWorld(n, turn), listen: port}
 	client := o.world.machine(n.Session.From)
 	to := n.Session.To
 	o.dial(client)
@@ -73,7 +74,10 @@ func run(n *topology.Network, mode Mode, port uint16) *outcome {
 		o.control = true
 		o.steps = o.link.steps
 		o.dialled = to
-		o.lost(o.link, o.link, len(o.legs) > 1)
+		o.lost(o.link, o.link, false)
+		if last := o.legs[len(o.legs)-1]; len(o.legs) > 1 { // a gateway has greeted the client
+			o.dialled, o.seen = last.near.dst, SeenNoServer
+		}
 		return o
 	}
 	if mode.family() == 4 && !to.Addr().Is4() {
@@ -247,6 +251,10 @@ func (o *outcome) passive(s span, mode Mode, port uint16, blind []remark) {
 		port = gatewayPort
 	} else if port == 0 {
 		port = lowest(server.Server.Passive)
+	}
+	if mode.family() == 4 && !local.Addr().Is4() { // behind a gateway that reads nothing
+		o.fail(SeenEarly425, CauseFamily, server.Name)
+		return
 	}
 	listen := netip.AddrPortFrom(local.Addr(), port)
 	named := listen

@@ -21,6 +21,7 @@ type machine struct {
 	flows  []*flow
 	awaits []pinhole   // data connections that a gateway here has announced
 	turns  map[any]int // of rules that take several addresses in turn
+	turn1  int         // which of them comes first
 	chosen map[choice]int
 }
 
@@ -143,12 +144,12 @@ type fate struct {
 	steps   []Step
 }
 
-func newWorld(n *topology.Network) *world {
+func newWorld(n *topology.Network, turn int) *world {
 	w := &world{net: n}
 	for _, node := range n.Nodes() {
 		w.machines = append(w.machines, &machine{
 			Node: node, router: n.IsRouter(node.Name),
-			turns: map[any]int{}, chosen: map[choice]int{},
+			turns: map[any]int{}, turn1: turn, chosen: map[choice]int{},
 		})
 	}
 	return w
@@ -338,7 +339,7 @@ func (m *machine) turn(rule any, of int, sticky bool, from netip.Addr) int {
 	if i, ok := m.chosen[c]; ok && sticky {
 		return i
 	}
-	i := m.turns[rule] % of
+	i := (m.turn1 + m.turns[rule]) % of
 	m.turns[rule]++
 	m.chosen[c] = i
 	return i
@@ -471,7 +472,7 @@ func (w *world) connect(m *machine, src, dst netip.AddrPort, listens func(*machi
 		return t
 	}
 	if f.ending != arrived {
-		t.end = w.told(m, f)
+		t.end = w.told(m, f, t.near)
 		return t
 	}
 	r := w.send(f.at, packet{kind: answer, tuple: f.last.reversed()})
@@ -484,8 +485,8 @@ func (w *world) connect(m *machine, src, dst netip.AddrPort, listens func(*machi
 }
 
 // told says how the end of a packet that m sent looks to m: as refused or
-// unreachable only if the error finds its way back.
-func (w *world) told(m *machine, f fate) ending {
+// unreachable only if the error finds its way back, and is about what m has sent.
+func (w *world) told(m *machine, f fate, sent tuple) ending {
 	if f.ending == vanished || f.at == m {
 		return f.ending
 	}
@@ -496,7 +497,7 @@ func (w *world) told(m *machine, f fate) ending {
 	// An ICMP error tells the packet that it is about, and is translated as an
 	// answer to it would be.
 	r := w.reject(f.at, packet{kind: k, tuple: f.came.reversed()})
-	if r.ending == arrived && r.at == m {
+	if r.ending == arrived && r.at == m && r.last.tuple == sent.reversed() {
 		return f.ending
 	}
 	return vanished

@@ -157,25 +157,39 @@ func (o *Observation) conclude(r *clientReport, mode doctor.Mode, patience time.
 		announces = "229 "
 	}
 	server := last(func(s sighting) bool { return s.syn && !s.ack && !data(s) })
+	gated := slices.ContainsFunc(n.Nodes(), func(m *topology.Node) bool { return m.ALG != nil && m.ALG.Kind == topology.Gateway })
+	if gated && (r.Code == 425 || r.Code == 426 || r.Reset) { // it has come to the one end, and not to the other
+		for _, s := range all {
+			if s.syn && !s.ack && !control[s.src.Port()] && !control[s.dst.Port()] {
+				opener = s.src.Port()
+			}
+		}
+	}
 	switch {
+	case !r.LoggedIn && r.Code == 421:
+		o.Seen, o.Hop = doctor.SeenNoServer, server
 	case !r.LoggedIn:
 		o.Seen = r.network()
-		o.Hop = cmp.Or(last(func(s sighting) bool { return !data(s) && s.syn && s.ack }), server)
+		o.Hop = cmp.Or(
+			last(func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, "220") }),
+			last(func(s sighting) bool { return !data(s) && s.syn && s.ack }), server)
 	case r.Impossible:
 		o.Seen, o.Hop = doctor.SeenFamily, n.Session.From
 	case r.Bytes == fileSize(n.Session):
 		o.Seen = doctor.SeenNo226
 		o.Hop = last(func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, "226") })
 	case r.Command == verb && r.Code >= 500 || active && (r.Command == "PORT" || r.Command == "EPRT") && r.Code >= 500:
-		o.Seen, o.Hop = doctor.SeenIllegal, server
+		// A gateway refuses in the words of our server. Under TLS nothing is seen.
+		refused := func(s sighting) bool { return !data(s) && strings.HasPrefix(s.payload, r.Command+" ") }
+		o.Seen, o.Hop = doctor.SeenIllegal, cmp.Or(last(refused), server)
 	case r.unanswered(verb):
 		o.Seen = doctor.SeenStall
 		o.Hop = last(func(s sighting) bool { return strings.Contains(s.payload, announces) })
-	case r.Reset || r.Code == 425 && strings.Contains(r.Err, "Bad IP"): // vsftpd says so
+	case r.Reset && !gated || r.Code == 425 && strings.Contains(r.Err, "Bad IP"): // vsftpd says so
 		o.Seen, o.Hop = doctor.SeenStranger, server
 	default:
 		o.Seen = r.network()
-		if r.Code == 425 {
+		if r.Code == 425 || gated && (r.Code == 426 || r.Reset) {
 			o.Seen = doctor.SeenLate425
 			if r.Took < patience {
 				o.Seen = doctor.SeenEarly425
@@ -183,7 +197,7 @@ func (o *Observation) conclude(r *clientReport, mode doctor.Mode, patience time.
 		}
 		o.Hop = last(func(s sighting) bool { return data(s) && s.syn && s.ack })
 		if o.Hop == "" {
-			o.Hop = last(func(s sighting) bool { return data(s) && s.syn })
+			o.Hop = cmp.Or(last(func(s sighting) bool { return data(s) && s.syn }), server)
 		}
 	}
 }

@@ -117,21 +117,11 @@ func (t *ruleset) forward(ch *nftables.Chain, f topology.Forward) {
 
 // turn is true for those connections that go to the i-th of several.
 func (t *ruleset) turn(f topology.Forward, i int) []expr.Any {
-	n := len(f.To)
-	switch {
-	case i == n-1: // all that are left
+	left := len(f.To) - i
+	if left == 1 || f.Sticky { // all of the one client that there is
 		return nil
-	case f.Sticky:
-		at := &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4}
-		if f.Address.Is6() {
-			at.Offset, at.Len = 8, 16
-		}
-		return []expr.Any{
-			at, &expr.Hash{SourceRegister: 1, DestRegister: 1, Length: at.Len, Modulus: uint32(n), Seed: 1, Type: expr.HashTypeJenkins},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native(uint32(i))},
-		}
 	}
-	return everyNth(n - i)
+	return everyNth(left)
 }
 
 // everyNth is true for the first connection that asks, and then for each n-th.

@@ -59,9 +59,20 @@ func (l *Lab) loosely(predicted doctor.Seen) bool {
 	return l.Server == "proftpd" || l.Client == "lftp" || l.Client == "tnftp" || stranger && predicted == doctor.SeenStranger
 }
 
-// narrowed leaves those ports to the listener with which it fails, where chance
-// decides: the prediction is about them.
+// narrowed leaves those ports to the listener with which it fails, and the first
+// turn to the server with which it does, where chance decides: the prediction is
+// about them.
 func narrowed(n *topology.Network, v doctor.Verdict) *topology.Network {
+	if v.Turn > 0 {
+		n = n.Clone()
+		for i := range n.Routers {
+			for j := range n.Routers[i].Forwards {
+				to := n.Routers[i].Forwards[j].To
+				first := v.Turn % len(to)
+				n.Routers[i].Forwards[j].To = slices.Concat(to[first:], to[:first])
+			}
+		}
+	}
 	if v.Ports == "" {
 		return n
 	}

@@ -153,6 +153,50 @@ func compareIn(t *testing.T, l *Lab, networks ...*topology.Network) []Result {
 	return results
 }
 
+// Networks that chance has drawn, where it was not.
+func TestOddCases(t *testing.T) {
+	begin(t)
+	shut := func(name string, do topology.Action) func(*topology.Network) {
+		return func(n *topology.Network) {
+			n.Node(name).Firewall = []topology.Rule{{Ports: topology.Port(21), Do: do}}
+		}
+	}
+	for _, c := range []struct {
+		like   string
+		mode   doctor.Mode
+		change func(*topology.Network)
+	}{
+		{"balancer-sticky", doctor.EPSV, shut("server-b", topology.Drop)},
+		{"ipv6-client-ipv4-server", doctor.EPSV, shut("server", topology.Reset)},
+		{"hairpin", doctor.EPSV, shut("server", topology.Reset)},
+		{"ipv4-client-ipv6-server", doctor.PASV, func(n *topology.Network) { n.Session.TLS = true }},
+		{"client-inside-gateway", doctor.PORT, func(n *topology.Network) { // the gateway refuses it
+			n.Node("client").Client.External = netip.MustParseAddr("33.1.1.1")
+		}},
+		{"ipv6-client-ipv4-server", doctor.EPRT, func(n *topology.Network) { // the gateway comes to the server alone
+			n.Node("client").Firewall = []topology.Rule{{Ports: topology.Range(1024, 65535), Do: topology.Drop}}
+		}},
+		{"server-inside-client-guarded", doctor.EPRT, func(n *topology.Network) {
+			n.Node("internet").SourceNAT = []topology.SourceNAT{{Out: "outside"}}
+		}},
+	} {
+		t.Run(c.like+" "+string(c.mode), func(t *testing.T) {
+			t.Parallel()
+			n := lookup(t, c.like)[0]
+			c.change(n)
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			r, err := (&Lab{}).Case(t.Context(), n, c.mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Disagreement != "" || r.Predicted.Works {
+				t.Errorf("%s\n%s", r.Disagreement, r.Observed.Said)
+			}
+		})
+	}
+}
+
 // What is predicted is what happens: one network of each kind.
 func TestCases(t *testing.T) {
 	begin(t)

@@ -39,6 +39,7 @@ var predictions = map[string]message{
 	"seen.no 226":         {"All bytes arrive, and the client waits for a 226 that never comes.", "所有数据都已到达，但客户端等不到 226 应答。", "所有資料都已到達，但用戶端等不到 226 回應。", "データはすべて届きますが、クライアントは届かない 226 を待ち続けます。"},
 	"seen.stall":          {"The control connection is silent from here on, until the client gives up.", "控制连接从此再无响应，直到客户端放弃。", "控制連線從此再無回應，直到用戶端放棄。", "制御コネクションはここから沈黙し、クライアントがあきらめるまで続きます。"},
 	"seen.not sayable":    {"The client says that the address cannot be announced.", "客户端报告无法通告该地址。", "用戶端回報無法通告該位址。", "クライアントはそのアドレスを通知できないと報告します。"},
+	"seen.421":            {"The gateway greets the client with 421: it reaches no server.", "网关以 421 应答客户端：它连接不到服务器。", "閘道以 421 回應用戶端：它連線不到伺服器。", "ゲートウェイはクライアントに 421 を返します。サーバーに接続できないためです。"},
 	"seen.425 after a time": {
 		"The server answers 425 after its own time-out, often a minute.",
 		"服务器在自己的超时（通常一分钟）之后应答 425。",
@@ -51,6 +52,7 @@ var predictions = map[string]message{
 	"label.refused":            {"refused", "被拒绝", "被拒", "接続拒否"},
 	"label.unreachable":        {"unreachable", "不可达", "無法到達", "到達不能"},
 	"label.500 at once":        {"500 at once", "立即 500", "立即 500", "直ちに 500"},
+	"label.421":                {"421", "421", "421", "421"},
 	"label.425 after a time":   {"425 after a time", "一段时间后 425", "一段時間後 425", "しばらくして 425"},
 	"label.425 at once":        {"425 at once", "立即 425", "立即 425", "直ちに 425"},
 	"label.425 stranger":       {"425 stranger", "425 来源不符", "425 來源不符", "425 相手違い"},
