@@ -44,11 +44,11 @@ type Reader struct {
 	off  int64
 	err  error // why src gives no more
 
-	next       func(*Packet) error // reads a record of the format at hand
-	order      binary.ByteOrder    // of the section
-	big        bool                // order, for the fast way
-	nanos      int64               // nanoseconds in a unit of pcap time
-	header     int                 // bytes before each packet of pcap
+	pcapng     bool
+	order      binary.ByteOrder // of the section
+	big        bool             // order, for the fast way
+	nanos      int64            // nanoseconds in a unit of pcap time
+	header     int              // bytes before each packet of pcap
 	interfaces []Interface
 	clocks     []clock // of each interface
 	section    int     // index of the first interface of this section
@@ -124,7 +124,7 @@ func (r *Reader) open() error {
 		}
 		return r.within(z, func() error { z.Close(); return nil })
 	case magic == magicPcapng:
-		r.next = r.nextBlock
+		r.pcapng = true
 		if err := r.openSection(); errors.As(err, new(errDamaged)) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return fmt.Errorf("%w: pcapng, but %v", errFormat, err)
 		} else if err != nil {
@@ -175,7 +175,6 @@ func (r *Reader) openPcap(head []byte) error {
 	}
 	r.interfaces = []Interface{{Link: Link(r.order.Uint32(head[20:])), SnapLength: int(r.order.Uint32(head[16:]) & 0x7fffffff)}} // above the link there may be the length of a checksum
 	r.take(24)
-	r.next = r.nextRecord
 	return nil
 }
 
@@ -263,7 +262,13 @@ func (r *Reader) Packets() iter.Seq2[*Packet, error] {
 		p.File = r.File
 		for {
 			p.Offset = r.off
-			if err := r.next(p); err != nil {
+			var err error
+			if r.pcapng {
+				err = r.nextBlock(p)
+			} else {
+				err = r.nextRecord(p)
+			}
+			if err != nil {
 				if err = r.ended(err); err != nil {
 					yield(nil, fmt.Errorf("read %s: %w", r.name, err))
 				}

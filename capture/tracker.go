@@ -260,7 +260,23 @@ func (t *Tracker) Packet(p *Packet) {
 	switch t.decoder.decode(p) {
 	case tcp:
 		t.stats.Segments++
-		t.segment(&t.decoder.seg, p)
+		s := &t.decoder.seg
+		c, d := t.conns.find(&s.from, &s.to)
+		if c != nil && s.Flags&SYN != 0 && c.anew(s, d) {
+			if !c.closed {
+				t.close(c, Replaced, p)
+			}
+			t.remove(c)
+			c = nil
+		}
+		if c == nil {
+			c, d = t.open(s, p)
+		} else {
+			c.touched = true
+		}
+		if !c.closed {
+			t.take(c, d, s, p)
+		}
 	case icmp:
 		t.icmp(&t.decoder.seg, p)
 	case malformed:
@@ -269,26 +285,6 @@ func (t *Tracker) Packet(p *Packet) {
 		t.stats.Strange++
 		t.strangers[p.Link]++
 	}
-}
-
-func (t *Tracker) segment(s *Segment, p *Packet) {
-	c, d := t.conns.find(&s.from, &s.to)
-	if c != nil && s.Flags&SYN != 0 && c.anew(s, d) {
-		if !c.closed {
-			t.close(c, Replaced, p)
-		}
-		t.remove(c)
-		c = nil
-	}
-	if c == nil {
-		c, d = t.open(s, p)
-	} else {
-		c.touched = true
-	}
-	if c.closed {
-		return
-	}
-	t.take(c, d, s, p)
 }
 
 // anew says that a SYN begins another connection: it has another number than
