@@ -316,10 +316,12 @@ func (r *Reader) note(id string, count int64, text string) {
 
 // nextRecord reads one packet of a pcap file.
 func (r *Reader) nextRecord(p *Packet) error {
-	head, err := r.peek(r.header)
-	if err != nil {
-		return err
+	if r.w-r.r < r.header {
+		if _, err := r.peek(r.header); err != nil {
+			return err
+		}
 	}
+	head := r.buf[r.r : r.r+16]
 	var sec, frac, kept, length uint32
 	if r.big {
 		sec, frac = binary.BigEndian.Uint32(head), binary.BigEndian.Uint32(head[4:])
