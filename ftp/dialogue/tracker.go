@@ -132,7 +132,9 @@ func (t *Tracker) Resync() {
 // Reset makes t ready for another dialogue, as a new one is. It keeps memory.
 func (t *Tracker) Reset() {
 	t.queue.clear()
-	*t = Tracker{queue: queue{list: t.queue.list}}
+	list := t.queue.list
+	*t = Tracker{}
+	t.queue.list = list
 }
 
 // match finds the command that r answers, nil if nobody asked, and takes it out
