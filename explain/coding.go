@@ -3,6 +3,7 @@ package explain
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
@@ -62,7 +63,9 @@ func newDecoder(coding, typ string, out func([]byte)) *decoder {
 	d := &decoder{out: out}
 	d.next, d.stop = iter.Pull(func(yield func(struct{}) bool) {
 		d.wait = yield
-		d.err = undo(decoded{d}, bufio.NewReader(d), filler(typ))
+		w := bufio.NewWriterSize(decoded{d}, 16<<10) // MODE C makes its bytes a few at a time
+		err := undo(w, bufio.NewReader(d), filler(typ))
+		d.err = cmp.Or(err, w.Flush()) // what came before an error is kept
 	})
 	return d
 }
