@@ -133,18 +133,25 @@ func Right(s string, n int) string {
 // behind first, the others behind others. Lines break at blanks, and between
 // two letters where one is of East Asia, but not so that a line begins with a
 // closing mark or ends with an opening one. What has no place to break is left
-// whole.
+// whole. Several blanks stay so many, for they may stand in a name.
 func Wrap(b *strings.Builder, first, others, text string, width int) {
 	line, used, empty := first, Width(first), true
 	end := func() {
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		line, used, empty = others, Width(others), true
 	}
-	for word := range strings.FieldsSeq(text) {
+	for text = strings.TrimRight(text, blanks); text != ""; {
+		rest := strings.TrimLeft(text, blanks)
+		blank := strings.Map(func(rune) rune { return ' ' }, text[:len(text)-len(rest)])
+		word := rest
+		if i := strings.IndexAny(rest, blanks); i >= 0 {
+			word = rest[:i]
+		}
+		text = rest[len(word):]
 		for i, piece := range pieces(word) {
 			gap := 0
 			if i == 0 && !empty {
-				gap = 1
+				gap = len(blank)
 			}
 			w := Width(piece)
 			if !empty && used+gap+w > width {
@@ -157,6 +164,9 @@ func Wrap(b *strings.Builder, first, others, text string, width int) {
 	}
 	end()
 }
+
+// blanks part the words of a text. Those of other scripts belong to a name.
+const blanks = " \t\r\n"
 
 // Marks of East Asia and of the West that do not begin a line, or do not end one.
 const (

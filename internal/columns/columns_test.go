@@ -74,6 +74,8 @@ func TestWrap(t *testing.T) {
 		{"（主动）模式、被动", "- （主动）\n  模式、被\n  动\n"},
 		{"往 192.0.2.1:50000 去", "- 往\n  192.0.2.1:50000\n  去\n"},
 		{"", "-\n"},
+		{"one            ", "- one\n"},
+		{" a  b\u00a0c   d", "- a  b\u00a0c\n  d\n"},
 	} {
 		var b strings.Builder
 		columns.Wrap(&b, "- ", "  ", c.text, 10)
