@@ -389,11 +389,17 @@ func (d *Drawing) Mermaid() string {
 }
 
 // mermaid makes a text safe for a line of Mermaid, and for the page that it is
-// shown in: what could end the line, begin a comment or be HTML becomes a code.
+// shown in: what could end the line, begin a comment or be HTML or a formula
+// becomes a code. Mermaid spoils codes that follow "style" or "classDef" and a
+// colon, in any text.
 func mermaid(s string) string {
+	coded := "#;%<>&\"'`{}[]()\\$"
+	if strings.Contains(s, "style") || strings.Contains(s, "classDef") {
+		coded += ":"
+	}
 	var b strings.Builder
 	for _, r := range columns.Shown(s) {
-		if strings.ContainsRune("#;%<>&\"'`{}[]()\\", r) {
+		if strings.ContainsRune(coded, r) {
 			fmt.Fprintf(&b, "#%d;", r)
 			continue
 		}

@@ -2,6 +2,7 @@ package ladder_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -51,6 +52,20 @@ func ExampleDrawing_Mermaid() {
 	//     c0->>c1: 4: RETR a#59;b#35;c.txt
 	//     c1->>c0: 5: 425 No. → 425 Nothing.
 	//     Note over c0,c1: refused
+}
+
+// Mermaid 11 takes the last semicolon from what it believes to be a style, and
+// then drops all behind the code that it ended.
+func TestMermaidStyle(t *testing.T) {
+	t.Parallel()
+	d := ladder.Drawing{Columns: []ladder.Column{{Title: "client"}, {Title: "server"}}}
+	for _, text := range []string{"RETR style:a'b.css", "RETR classDef:a#b", "RETR $$x$$"} {
+		d.Rungs = append(d.Rungs, ladder.Rung{Mark: "7", Path: []int{0, 1}, Text: text})
+	}
+	got := d.Mermaid()
+	if regexp.MustCompile(`(style|classDef).*:\S*#.*;`).MatchString(got) || strings.Contains(got, "$") || !strings.Contains(got, "RETR style#58;a#39;b.css\n") {
+		t.Error(got)
+	}
 }
 
 // GitHub and GitLab show no diagram of more than 50,000 characters.
