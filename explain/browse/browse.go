@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -132,12 +133,51 @@ func newBrowser(s *explain.Story, o Options) *browser {
 
 func failed(s *explain.Session) bool { return s.Verdict == explain.Failed }
 
+// identity is what a session is known by in a story that grows.
+type identity struct {
+	capture        int
+	client, server netip.AddrPort
+	started        explain.Instant
+}
+
+func identityOf(s *explain.Session) identity {
+	return identity{s.Capture, s.Client, s.Server, s.Started}
+}
+
+// renumber gives the sessions that place and choice are about the numbers that
+// they have in s. It returns that of the one under the cursor of the list.
+func (b *browser) renumber(s *explain.Story) (id int) {
+	if b.view == nil {
+		return 0
+	}
+	numbers := make(map[identity]int, len(s.Sessions))
+	for _, x := range s.Sessions {
+		numbers[identityOf(x)] = x.ID
+	}
+	number := func(id int) int {
+		if x := b.view.Session(id); x != nil {
+			return numbers[identityOf(x)]
+		}
+		return 0
+	}
+	for i, id := range b.ids {
+		b.ids[i] = number(id)
+	}
+	chosen := map[int]bool{}
+	for id := range b.chosen {
+		chosen[number(id)] = true
+	}
+	delete(chosen, 0) // those that are no more
+	b.chosen = chosen
+	if len(b.sessions) > 0 {
+		id = number(b.sessions[b.cursor[list]].ID)
+	}
+	return id
+}
+
 // take shows a story, and keeps place and choice.
 func (b *browser) take(s *explain.Story) {
-	id := 0
-	if b.view != nil && len(b.sessions) > 0 {
-		id = b.sessions[b.cursor[list]].ID
-	}
+	id := b.renumber(s)
 	if b.options.Guard != nil {
 		// The next story may number its sessions otherwise.
 		still := *s

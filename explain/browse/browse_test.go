@@ -332,6 +332,33 @@ func TestGrowing(t *testing.T) {
 	p.shows("There is no FTP session")
 }
 
+// Sessions may get other numbers while a story grows; place and choice stay.
+func TestRenumbered(t *testing.T) {
+	t.Parallel()
+	some := func(users ...string) *explain.Story {
+		s := &explain.Story{}
+		for i, u := range users {
+			x := *story(t, files[1]).Sessions[0]
+			x.ID, x.User, x.Client = i+1, u, netip.AddrPortFrom(x.Client.Addr(), uint16(u[0]))
+			s.Sessions = append(s.Sessions, &x)
+		}
+		return s
+	}
+	b := newBrowser(some("anna", "berta", "carla"), Options{})
+	b.Update(tea.WindowSizeMsg{Width: 90, Height: 20})
+	p := &player{t, b}
+	p.keys("down", "space")
+	b.Update(storyMsg{some("berta", "carla", "dora")})
+	p.shows(">[ ] ✓  2  carla")
+	p.shows(" [*] ✓  1  berta")
+	p.keys("enter")
+	p.shows("Session 1: berta")
+	b.Update(storyMsg{some("anna", "berta", "carla", "dora")})
+	p.shows("Session 2: berta")
+	b.Update(storyMsg{some("anna")})
+	p.shows(">[ ] ✓  1  anna")
+}
+
 // The languages have room for their keys.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
