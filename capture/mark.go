@@ -67,7 +67,7 @@ func (i *Instant) UnmarshalText(b []byte) error {
 // Mark is no packet.
 type Mark struct {
 	Packet int     `json:"packet"`
-	Time   Instant `json:"time"`
+	Time   Instant `json:"time,omitzero"`
 }
 
 // Seen says that there is such a packet.

@@ -35,3 +35,13 @@ func TestInstant(t *testing.T) {
 		t.Errorf("yesterday is %v, want an error", i)
 	}
 }
+
+// TestMarkJSON: a packet whose time was not recorded has none.
+func TestMarkJSON(t *testing.T) {
+	t.Parallel()
+	for want, m := range map[string]capture.Mark{`{"packet":3}`: {Packet: 3}, `{"packet":3,"time":"1970-01-01T00:00:01Z"}`: {Packet: 3, Time: 1e9}} {
+		if b, err := json.Marshal(m); string(b) != want || err != nil {
+			t.Errorf("%v became %s (%v), want %s", m, b, err, want)
+		}
+	}
+}
