@@ -209,6 +209,8 @@ anon_umask=022
 connect_from_port_20=NO
 secure_chroot_dir=%s/empty
 xferlog_enable=NO
+pasv_min_port=49152
+pasv_max_port=65535
 seccomp_sandbox=NO
 isolate=NO
 isolate_network=NO
@@ -335,7 +337,7 @@ func Host(t testing.TB, program string, asRoot bool, command func(testing.TB, *S
 
 // The ports that servers listen on. Nobody else comes there: the kernel, and the
 // pools of internal/ports, choose above 32767 where they are told no range, and
-// tests of the gateway from 20000 on.
+// tests of the gateway from 20000 on. vsftpd, which chooses for itself, is told one.
 const lowPort, highPort = 10000, 19998
 
 // reserve keeps a port for a server, which says SO_REUSEADDR as they all do. It
