@@ -34,11 +34,13 @@ func (m *machine) onward(leg tuple, in string) netip.AddrPort {
 	return f.arrives[back].src
 }
 
-// dial opens the control connection, leg for leg. A gateway that would come to
-// one that it has passed, as to itself, does not: nobody has told it the server.
+// dial opens the control connection, leg for leg. A gateway that does not come to
+// one server tries the others. One that would come to a gateway that it has
+// passed, as to itself, does not: nobody has told it the server.
 func (o *outcome) dial(client *machine) {
 	w := o.world
 	m, to := client, w.net.Session.To
+	others := 0
 	for {
 		out, _, _ := m.route(to.Addr())
 		from := netip.AddrPortFrom(m.own(out, to.Addr()), controlFrom)
@@ -57,11 +59,21 @@ func (o *outcome) dial(client *machine) {
 				leg.ok, leg.fate, leg.strays, leg.end = false, f, true, vanished
 			}
 		}
+		if !leg.ok && others > 0 {
+			others--
+			last := o.legs[len(o.legs)-1]
+			to = m.onward(last.far, last.fate.in)
+			continue
+		}
 		o.legs = append(o.legs, leg)
 		if !leg.ok || !leg.at.reads(leg.far.dst.Port()) {
 			break
 		}
-		m, to = leg.at, leg.at.onward(leg.far, leg.fate.in)
+		m, others = leg.at, 0
+		if r := m.forwardOf(leg.far.dst, leg.fate.in); r != nil {
+			others = len(r.To) - 1
+		}
+		to = m.onward(leg.far, leg.fate.in)
 	}
 	o.link = joined(o.legs)
 }

@@ -49,6 +49,27 @@ func TestOddNetworks(t *testing.T) {
 	}
 }
 
+// A gateway of several servers goes to another when one does not answer.
+func TestGatewayTriesOthers(t *testing.T) {
+	t.Parallel()
+	for _, shut := range []string{"server", "server-b"} {
+		n := lookup(t, "balancer-gateway")
+		n.Node(shut).Firewall = []topology.Rule{{Do: topology.Drop}}
+		for _, v := range doctor.Predict(n) {
+			if !v.Works {
+				t.Errorf("%s is shut, %s: %s", shut, v.Mode, v.Why)
+			}
+		}
+	}
+	n := lookup(t, "balancer-gateway")
+	for _, shut := range []string{"server", "server-b"} {
+		n.Node(shut).Firewall = []topology.Rule{{Do: topology.Drop}}
+	}
+	if v := doctor.PredictMode(n, doctor.EPSV); v.Seen != doctor.SeenNoServer {
+		t.Errorf("both are shut: %+v", v)
+	}
+}
+
 // What a gateway cannot reach is told of the gateway, not of the client.
 func TestWhoConnects(t *testing.T) {
 	t.Parallel()

@@ -319,18 +319,26 @@ func (m *machine) remember(f *flow, fresh bool) {
 // forward is destination NAT.
 func (m *machine) forward(f *flow, in string) {
 	to := f.arrives[forth].dst
-	for i := range m.Forwards {
-		r := &m.Forwards[i]
-		if r.In != "" && r.In != in || r.Address != to.Addr() || !r.Ports.Fits(to.Port()) {
-			continue
-		}
-		port := to.Port()
-		if r.Port != 0 {
-			port = r.Port + port - r.Ports[0].Low
-		}
-		f.arrives[back].src = netip.AddrPortFrom(r.To[m.turn(r, len(r.To), r.Sticky, f.arrives[forth].src.Addr())], port)
+	r := m.forwardOf(to, in)
+	if r == nil {
 		return
 	}
+	port := to.Port()
+	if r.Port != 0 {
+		port = r.Port + port - r.Ports[0].Low
+	}
+	f.arrives[back].src = netip.AddrPortFrom(r.To[m.turn(r, len(r.To), r.Sticky, f.arrives[forth].src.Addr())], port)
+}
+
+// forwardOf is the forward for what is sent to an address, or nil.
+func (m *machine) forwardOf(to netip.AddrPort, in string) *topology.Forward {
+	for i := range m.Forwards {
+		r := &m.Forwards[i]
+		if (r.In == "" || r.In == in) && r.Address == to.Addr() && r.Ports.Fits(to.Port()) {
+			return r
+		}
+	}
+	return nil
 }
 
 // turn says which of several addresses a connection gets.
