@@ -31,9 +31,11 @@ package ftpserver_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,11 +96,15 @@ func passivePort(t *testing.T, c *ftptest.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), a.Port())
 }
 
-// connect opens a connection to a port from an address of loopback.
+// connect opens a connection to a port from an address of loopback. One that is
+// cut before it is known here to stand gives nothing, as one that is cut afterwards.
 func connect(t *testing.T, from string, to netip.AddrPort) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 	c, err := d.Dial("tcp", to.String())
+	if errors.Is(err, syscall.ECONNRESET) && from != "127.0.0.1" {
+		return cutAtOnce{err: err}
+	}
 	if err != nil {
 		if from != "127.0.0.1" {
 			t.Skipf("this system has no %s: %v", from, err)
@@ -109,6 +115,16 @@ func connect(t *testing.T, from string, to netip.AddrPort) net.Conn {
 	_ = c.SetDeadline(time.Now().Add(patience))
 	return c
 }
+
+// cutAtOnce is a connection that was reset before its opener knew that it stood.
+type cutAtOnce struct {
+	net.Conn
+	err error
+}
+
+func (c cutAtOnce) Read([]byte) (int, error)  { return 0, c.err }
+func (c cutAtOnce) Write([]byte) (int, error) { return 0, c.err }
+func (c cutAtOnce) Close() error              { return nil }
 
 // codes sends lines, each of which must have exactly one answer of this code.
 func codes(t *testing.T, c *ftptest.Conn, lines map[string]int) {

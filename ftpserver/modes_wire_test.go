@@ -99,30 +99,16 @@ func TestPassiveStranger(t *testing.T) {
 	t.Parallel()
 	s := ftptest.Serve(t, ftptest.Files{"a": "x"})
 	c := s.Login()
-	a, err := ftp.ParseExtendedPassive(c.Do("EPSV", 229).Lines[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(a.Port()))
+	port := passivePort(t, c)
 	c.Do("RETR a", 150)
-	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	for range 3 {
-		d, err := stranger.Dial("tcp", addr)
-		if err != nil {
-			t.Skipf("no second address on loopback: %v", err)
-		}
-		_ = d.SetDeadline(time.Now().Add(patience))
+		d := connect(t, "127.0.0.2", port)
 		if b, err := io.ReadAll(d); len(b) > 0 {
 			t.Errorf("a stranger got %q (%v)", b, err)
 		}
 		_ = d.Close()
 	}
-	d, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	if b, err := io.ReadAll(d); string(b) != "x" || err != nil {
+	if b, err := io.ReadAll(connect(t, "127.0.0.1", port)); string(b) != "x" || err != nil {
 		t.Errorf("the client got %q, %v", b, err)
 	}
 	c.Expect(226)

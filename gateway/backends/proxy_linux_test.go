@@ -3,6 +3,7 @@ package backends_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,10 +46,15 @@ func (b balancer) pass(to string) net.Conn {
 	return c
 }
 
+// callFrom opens a connection. It is nil if it was cut before it was known here to
+// stand, as happens to strangers.
 func callFrom(t *testing.T, from netip.Addr, to string) *net.TCPConn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	c, err := d.DialContext(t.Context(), "tcp", to)
+	if errors.Is(err, syscall.ECONNRESET) && from != balancerAt {
+		return nil
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,13 +346,17 @@ func TestPROXYRefused(t *testing.T) {
 		"a stranger came to a port that is the client's": func() net.Conn { return other.pass(to) },
 		"from=127.0.0.9": func() net.Conn { // one who is not the balancer
 			c := callFrom(t, netip.MustParseAddr("127.0.0.9"), to)
+			if c == nil {
+				return nil
+			}
 			_ = doors.Announce(c, forged.version, forged.client, forged.reached) // it may be cut at once
 			return c
 		},
 	} {
-		d := conn()
-		if got, _ := io.ReadAll(d); len(got) > 0 { // it is cut
-			t.Errorf("%s: %q", why, got)
+		if d := conn(); d != nil {
+			if got, _ := io.ReadAll(d); len(got) > 0 { // it is cut
+				t.Errorf("%s: %q", why, got)
+			}
 		}
 		if !log.has(why) {
 			t.Errorf("the log lacks %q:\n%s", why, log)
