@@ -601,7 +601,7 @@ func (e *editor) completed(msg completeMsg) tea.Cmd {
 		text = append(text, inColumns(names, e.screen.Width()))
 	}
 	if msg.Hint != "" {
-		text = append(text, msg.Hint)
+		text = append(text, clean(msg.Hint)) // an error may name a file
 	}
 	if len(text) == 0 {
 		return nil

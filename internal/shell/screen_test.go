@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -127,6 +128,24 @@ func TestPaste(t *testing.T) {
 	e.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
 	if got := <-answer; got.line != "sesame" {
 		t.Errorf("the password is %q", got.line)
+	}
+}
+
+// Nor does what a completion says of an error move the cursor.
+func TestHint(t *testing.T) {
+	t.Parallel()
+	s := &Screen{queue: make(chan tea.Msg, 9)}
+	s.height.Store(24)
+	s.width.Store(80)
+	e := newEditor(s)
+	e.Update(tea.PasteMsg{Content: "lcd x"})
+	_, cmd := e.Update(completeMsg{"lcd x", Completion{Start: 4, Hint: "open a\x1b[2J\u202e: no\nmore"}})
+	if cmd == nil {
+		t.Fatal("nothing is said")
+	}
+	cmd()
+	if got := fmt.Sprintf("%+v", <-s.queue); !strings.Contains(got, "open a\\x1b[2J\ufffd: no\nmore") {
+		t.Errorf("%q", got)
 	}
 }
 
