@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -233,15 +234,20 @@ func fetch(t *testing.T, c *ftpclient.Client) (string, error) {
 	return b.String(), err
 }
 
+// deadPort is a port on which nobody listens, nor will meanwhile: it is below those
+// that the kernel and our pools choose from.
 func deadPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := fmt.Sprint(2000 + rand.IntN(2000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	_ = l.Close()
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 func TestPassiveAddressElsewhere(t *testing.T) {

@@ -63,24 +63,13 @@ func canBind(port int) error {
 	return l.Close()
 }
 
-// freePort is a port that nobody has now.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
-}
-
 // TestWindowsFTP is Windows' ftp.exe: OPTS before USER, active only, LIST with
 // an option, and firewalls in front of it that want the data from port 20.
 func TestWindowsFTP(t *testing.T) {
 	t.Parallel()
 	from := uint16(20)
 	if err := canBind(20); err != nil {
-		from = freePort(t)
+		from = freePorts(t, 1).Low
 		t.Logf("port 20 cannot be had (%v): it takes root, CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start=20; port %d stands in for it", err, from)
 	}
 	s := ftptest.Serve(t, ftptest.Files{"readme.txt": "hello\n"}, func(o *ftpserver.Options) { o.ActivePort = from })

@@ -143,12 +143,12 @@ func TestTold(t *testing.T) {
 // TestPassivePorts: a port of the range, and 425 at once when none is free.
 func TestPassivePorts(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port := freePorts(t, 1).Low
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	s := ftptest.Serve(t, nil, func(o *ftpserver.Options) { o.PassivePorts = ftpserver.PortRange{Low: port, High: port} })
 	c := s.Login()
 	c.Do("PASV", 425)
@@ -232,7 +232,7 @@ func TestActive(t *testing.T) {
 		C: EPRT 1
 		S: 501`)
 	c := s.Login()
-	port := freePort(t)
+	port := freePorts(t, 1).Low
 	c.Do("EPRT "+ftp.FormatEPRT(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)), 200)
 	c.Do("RETR a", 150)
 	if r := c.Expect(425); !strings.Contains(r.Lines[0], fmt.Sprintf("127.0.0.1:%d", port)) {
