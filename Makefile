@@ -25,7 +25,19 @@ help: ## show this text
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## bin/towpath, for this machine
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o bin/ ./cmd/towpath
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -pgo=cmd/towpath/towpath.pgo -o bin/ ./cmd/towpath
+
+# What the compiler is told of how the program runs, which saves it a tenth of
+# its time. It is not called default.pgo: then each test would compile all
+# dependencies once more.
+profile: ## cmd/towpath/towpath.pgo anew
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+		python3 bench/genftp.py "$$dir/pcap" --manifest "$$dir/json" --sessions 5000 --bytes 10240000 && \
+		TOWPATH_CAPTURE="$$dir/pcap" $(GO) test -run '^$$' -bench Explain/let -benchtime 8s -o "$$dir/test" -cpuprofile "$$dir/explain.prof" ./explain && \
+		for room in ftp ftpserver gateway storage/disk; do \
+			$(GO) test -run '^$$' -bench . -benchtime 0.3s -o "$$dir/test" -cpuprofile "$$dir/$$(basename $$room).prof" ./$$room || exit 1; \
+		done && \
+		$(GO) tool pprof -proto "$$dir"/*.prof > cmd/towpath/towpath.pgo
 
 test: ## everything: installs the programs that the tests talk to (root on Debian), then the gate
 	$(call say,programs that the tests talk to)
@@ -127,4 +139,4 @@ install: build ## to PREFIX (/usr/local): program, manual, completion
 clean: ## remove what was built
 	rm -rf bin coverage.out coverage.html
 
-.PHONY: help build test check static portable format fmt vet staticcheck tidy imports fuzz race check-user lab cover man install clean
+.PHONY: help build profile test check static portable format fmt vet staticcheck tidy imports fuzz race check-user lab cover man install clean
