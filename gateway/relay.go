@@ -396,6 +396,9 @@ func (p *passage) run() {
 func (p *passage) carry() (err error) {
 	var client, server *net.TCPConn
 	defer func() {
+		if err != nil {
+			p.close(err) // before the server can say that it was cut off: the client hears why
+		}
 		for _, c := range []*net.TCPConn{client, server} {
 			if c == nil {
 				continue
