@@ -80,6 +80,7 @@ reading:
 		tracker.Packet(p)
 		file.Packets++
 		if told != nil {
+			r.tellEnded()
 			told(p)
 		}
 		if file.Packets&0xff == 1 {
@@ -94,6 +95,7 @@ reading:
 		}
 	}
 	tracker.Close()
+	r.tellEnded()
 	for _, n := range slices.Concat(src.Notes(), tracker.Notes()) {
 		file.Notes = append(file.Notes, n.Text)
 	}

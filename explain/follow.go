@@ -44,6 +44,8 @@ type trace struct {
 	links []*link
 	// decoders are how many are at work.
 	decoders int
+	// ended are sessions that are to be told of.
+	ended []*talk
 	// rest counts the sessions that were too many.
 	rest int
 	book book
@@ -127,7 +129,7 @@ const (
 
 func newTrace(index int, o *Options, s *store) *trace {
 	return &trace{
-		opts: o, store: s, index: index,
+		opts: o, store: s, index: index, ended: make([]*talk, 0, 16),
 		met: map[uint32]int32{}, recent: map[netip.AddrPort]*link{}, secret: map[netip.Addr][]*talk{},
 	}
 }
@@ -444,20 +446,34 @@ func (l *link) Close(*capture.Conn) {
 	}
 }
 
-// tell gives a session to who wants to be told of it, and lets it go if he does
-// not keep it.
+// tell gives a session to who wants to be told of it, unless others may have to
+// say more about it.
 func (r *trace) tell(t *talk) {
 	if r.opts.Told == nil || r.store != nil || t.follower != nil || t.open > 0 || r.holds(t) {
 		return
 	}
-	t.terse = true
-	t.conclude()
-	t.terse = false
-	if !r.opts.Filter.takes(t.Session) || !r.opts.Told(t.Session) {
-		r.talks[t.place] = nil
-		t.link.part()
-		r.spare.take(t, r.tracker)
+	if r.ended = append(r.ended, t); len(r.ended) == cap(r.ended) {
+		r.tellEnded()
 	}
+}
+
+// tellEnded concludes the sessions that have ended, and lets go those that are
+// not kept. They are done some at a time, while the code for it is in the
+// processor's cache.
+func (r *trace) tellEnded() {
+	for _, t := range r.ended {
+		t.terse = true
+		t.conclude()
+		t.terse = false
+	}
+	for _, t := range r.ended {
+		if !r.opts.Filter.takes(t.Session) || !r.opts.Told(t.Session) {
+			r.talks[t.place] = nil
+			t.link.part()
+			r.spare.take(t, r.tracker)
+		}
+	}
+	r.ended = r.ended[:0]
 }
 
 // holds says whether a session must wait for what others have to say.

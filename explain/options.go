@@ -23,7 +23,7 @@ type Options struct {
 	// MaxSessions is how many sessions are told; what comes behind is counted
 	// and said. Default 1,000,000.
 	MaxSessions int
-	// Told, if it is set, is called with each session as soon as nothing that
+	// Told, if it is set, is called with each session soon after nothing that
 	// may still come changes what is told of it. If the answer is to let it
 	// go, the session is not in the [Story], and is the Teller's again: nothing
 	// of it may be kept. So a capture of many sessions is told in little memory.
