@@ -40,10 +40,8 @@ func ParseCommand(line string) (Command, error) {
 	if line == "" {
 		return Command{}, ErrEmpty
 	}
-	for i := range len(line) {
-		if c := line[i]; c == '\r' || c == '\n' || c == 0 {
-			return Command{}, ErrLine
-		}
+	if !isPlain(line) && strings.ContainsAny(line, "\r\n\x00") {
+		return Command{}, ErrLine
 	}
 	verb, arg, _ := strings.Cut(line, " ")
 	if err := checkVerb(verb); err != nil {

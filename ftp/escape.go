@@ -35,11 +35,7 @@ func Escape(s string) string {
 
 // harmful returns where the first thing to escape stands in s, or -1.
 func harmful(s string) int {
-	plain := 0
-	for plain < len(s) && 0x20 <= s[plain] && s[plain] < 0x7f {
-		plain++
-	}
-	if plain == len(s) { // as mostly
+	if isPlain(s) { // as mostly
 		return -1
 	}
 	for i, r := range s {
@@ -53,6 +49,31 @@ func harmful(s string) int {
 		}
 	}
 	return -1
+}
+
+// isPlain says whether s is nothing but printable ASCII. It looks at eight bytes
+// at a time, of which each in odd has its highest bit set if it is another.
+func isPlain(s string) bool {
+	const ones, highest = 0x0101010101010101, 0x8080808080808080
+	n := len(s)
+	if n < 8 {
+		for i := range n {
+			if s[i] < 0x20 || s[i] >= 0x7f {
+				return false
+			}
+		}
+		return true
+	}
+	var odd uint64
+	for i := 0; ; i = min(i+8, n-8) { // the last eight may be some of those before
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		odd |= x | (x + ones) | (x - 0x20*ones)
+		if i == n-8 {
+			return odd&highest == 0
+		}
+	}
 }
 
 func isControl(r rune) bool { return r < 0x20 || 0x7f <= r && r < 0xa0 }

@@ -14,7 +14,7 @@ import (
 type Digest struct {
 	sessions, transfers, lone, failed int
 	// How often there is each verdict, on a transfer and on a session.
-	moved, ended map[explain.Verdict]int
+	moved, ended tally
 	// How many sessions each reason ails.
 	ails map[string]int
 	// What is kept, as it stands in the story: the first of each rank, and the
@@ -23,12 +23,14 @@ type Digest struct {
 	reasons map[string]*explain.Session
 }
 
+// tally counts verdicts, each at its rank.
+type tally [4]int
+
 // Told takes a session, and says whether it is to be kept.
 func (d *Digest) Told(s *explain.Session) (keep bool) {
 	keep = among(&d.ranks[rank(s.Verdict)], s, mostRows)
 	if d.reasons == nil {
 		d.reasons, d.ails = map[string]*explain.Session{}, map[string]int{}
-		d.moved, d.ended = map[explain.Verdict]int{}, map[explain.Verdict]int{}
 	}
 	for _, f := range s.Findings {
 		if !reason(f) {
@@ -43,9 +45,9 @@ func (d *Digest) Told(s *explain.Session) (keep bool) {
 	}
 	d.sessions++
 	d.transfers += len(s.Transfers)
-	d.ended[s.Verdict]++
+	d.ended[rank(s.Verdict)]++
 	for _, t := range s.Transfers {
-		d.moved[t.Verdict]++
+		d.moved[rank(t.Verdict)]++
 	}
 	if alone(s) {
 		d.lone++

@@ -258,15 +258,12 @@ func (v *View) Verdict() string {
 		}
 		return v.say("view.none")
 	}
-	count, ended := map[explain.Verdict]int{}, map[explain.Verdict]int{}
-	maps.Copy(count, v.gone.moved)
-	maps.Copy(ended, v.gone.ended)
-	transfers := v.gone.transfers
+	count, ended, transfers := v.gone.moved, v.gone.ended, v.gone.transfers
 	for _, s := range sessions {
 		transfers += len(s.Transfers)
-		ended[s.Verdict]++
+		ended[rank(s.Verdict)]++
 		for _, t := range s.Transfers {
-			count[t.Verdict]++
+			count[rank(t.Verdict)]++
 		}
 	}
 	if transfers == 0 {
@@ -274,9 +271,9 @@ func (v *View) Verdict() string {
 	}
 	var parts []string
 	for _, d := range verdicts {
-		if n := count[d]; n > 0 {
+		if n := count[rank(d)]; n > 0 {
 			name := "view.count." + string(d)
-			if d == explain.Unknown && transfers > 0 && v.gone.moved[d] == 0 {
+			if d == explain.Unknown && transfers > 0 && v.gone.moved[rank(d)] == 0 {
 				name += unknown(sessions)
 			}
 			parts = append(parts, v.say(name, "n", n))

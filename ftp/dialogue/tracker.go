@@ -91,6 +91,11 @@ func (t *Tracker) Command(c ftp.Command) {
 //   - Nobody may have asked: 421 in an idle session. Such a reply changes
 //     nothing but [State.Closing].
 func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
+	t.reply(r)
+	return t.last.Expectation, t.last.Expectation.Number != 0
+}
+
+func (t *Tracker) reply(r ftp.Reply) {
 	a := t.match(r)
 	x := &t.last
 	x.Number, x.Command, x.Reply, x.Final, x.Problem = 0, ftp.Command{}, r, !r.Preliminary(), nil
@@ -112,7 +117,6 @@ func (t *Tracker) Reply(r ftp.Reply) (Expectation, bool) {
 		t.state.Expectation = Expectation{}
 	}
 	t.start()
-	return t.last.Expectation, t.last.Expectation.Number != 0
 }
 
 // Resync tells that lines were missed, or that it is not known how the next
