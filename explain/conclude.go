@@ -74,9 +74,10 @@ func (t *talk) told() []*deal {
 
 // inVain says that a client may have tried to connect where the server listened,
 // though no packet of that is in the capture: it asked for another way then, or
-// left after a while, or without a word. One that takes its leave at once, or has
-// other things to say, has said PASV to keep the session alive; and where other
-// data connections of the session are in the capture, this one would be.
+// left after a while, or without a word. One that takes its leave at once, has
+// other things to say, or says the same to a beat, has said PASV to keep the session
+// alive; and where other data connections of the session are in the capture, this
+// one would be.
 func (t *talk) inVain(d *deal) bool {
 	x := d.transfer
 	switch {
@@ -94,10 +95,39 @@ func (t *talk) inVain(d *deal) bool {
 			return false
 		default:
 			const tries = time.Second // a SYN that nobody answers comes again after that
-			return c.Time.Sub(d.agreed.Time) >= tries && !slices.ContainsFunc(t.deals, func(d *deal) bool { return len(d.links) > 0 })
+			return c.Time.Sub(d.agreed.Time) >= tries && !t.beats(x.AnnouncedAt) &&
+				!slices.ContainsFunc(t.deals, func(d *deal) bool { return len(d.links) > 0 })
 		}
 	}
 	return true // it leaves without a word
+}
+
+// beats says that an announcement is one of several alike, at least three, that
+// follow each other at one distance, and that the client did not wait as long for
+// the last: who waits for a connection waits as long each time, and who keeps his
+// session alive leaves when he likes. More than tries of them are a beat anyway.
+func (t *talk) beats(at int) bool {
+	const tries = 5
+	alike := func(i int) bool {
+		return i >= 0 && i < len(t.Commands) && t.Commands[i].Verb == t.Commands[at].Verb
+	}
+	from, to := at, at
+	for alike(from-1) && at-from < tries {
+		from--
+	}
+	for alike(to+1) && to-at < tries {
+		to++
+	}
+	if to-from < 2 {
+		return false
+	}
+	beat := t.Commands[to].Time.Sub(t.Commands[from].Time) / time.Duration(to-from)
+	for i := from; i < to; i++ {
+		if d := t.Commands[i+1].Time.Sub(t.Commands[i].Time) - beat; d.Abs() > beat/10 {
+			return false
+		}
+	}
+	return to-from >= tries || to+1 < len(t.Commands) && t.Commands[to+1].Time.Sub(t.Commands[to].Time) < beat*9/10
 }
 
 // place is the number of a packet by which deals are put in order.
