@@ -173,7 +173,8 @@ func (r *Reader) openPcap(head []byte) error {
 	if major := r.order.Uint16(head[4:]); major != 2 {
 		return fmt.Errorf("%w: pcap version %d, want 2", errFormat, major)
 	}
-	r.interfaces = []Interface{{Link: Link(r.order.Uint32(head[20:])), SnapLength: int(r.order.Uint32(head[16:]) & 0x7fffffff)}} // above the link there may be the length of a checksum
+	r.packet.Link = Link(r.order.Uint32(head[20:])) // above it there may be the length of a checksum
+	r.interfaces = []Interface{{Link: r.packet.Link, SnapLength: int(r.order.Uint32(head[16:]) & 0x7fffffff)}}
 	r.take(24)
 	return nil
 }
@@ -340,7 +341,6 @@ func (r *Reader) nextRecord(p *Packet) error {
 		}
 	}
 	p.Time = instant(int64(sec), int64(frac)*r.nanos)
-	p.Link = r.interfaces[0].Link
 	p.Length = int(max(length, kept))
 	p.Data = r.buf[r.r+r.header : r.r+size : r.r+size]
 	r.take(size)

@@ -254,7 +254,7 @@ func NewTracker(h Handler, o Options) *Tracker {
 // Packet takes the next packet. Packets of several files may follow each other,
 // where one goes on where the other ends; marks then do not tell which file.
 func (t *Tracker) Packet(p *Packet) {
-	if t.stats.Packets++; t.stats.Packets%patience == 0 && len(t.ending) > 0 {
+	if t.stats.Packets++; len(t.ending) > 0 && t.stats.Packets%patience == 0 {
 		t.endWaiting(p)
 	}
 	switch t.decoder.decode(p) {

@@ -299,7 +299,7 @@ func (t *talk) command(c ftp.Command, shown string) {
 	t.Commands = append(t.Commands, Command{})
 	said := &t.Commands[len(t.Commands)-1]
 	said.Packet, said.Time, said.Verb, said.Arg = t.at.Packet, t.at.Time, c.Verb, shown
-	if c.Verb != "" && !t.opts.ShowSecrets && (strings.EqualFold(c.Verb, t.secret) || len(c.Verb) > 4 && c.Verb[:4] == "PASS") { // typed where a command was wanted, or without the blank
+	if c.Verb != "" && !t.opts.ShowSecrets && (len(c.Verb) == len(t.secret) && strings.EqualFold(c.Verb, t.secret) || len(c.Verb) > 4 && c.Verb[:4] == "PASS") { // typed where a command was wanted, or without the blank
 		said.Verb, said.Arg = masked, ""
 	}
 	switch c.Verb {
