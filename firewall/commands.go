@@ -13,10 +13,6 @@ func firewalld(p *page, set *RuleSet) {
 	p.note("Run as root; what is there already is left as it is.")
 	p.note("Remove: the same with --remove-… in place of --add-…")
 	add := func(rest string) { p.line("firewall-cmd --permanent %s", rest) }
-	if set.Side == AtRouter && len(set.NAT) == 0 {
-		p.refuse("a router that translates nothing needs policies between your zones; use nftables, or name --inside and --external")
-		return
-	}
 	for _, n := range set.NAT {
 		if n.Source {
 			p.note("%s", n.Why)
@@ -65,7 +61,43 @@ func firewalld(p *page, set *RuleSet) {
 			}
 		}
 	}
+	if set.Side == AtRouter {
+		firewalldPolicy(p, set)
+	}
 	p.line("firewall-cmd --reload")
+}
+
+// firewalldPolicy writes what a router passes on without translating it: zones
+// speak of the router itself, policies of what goes from one zone to another.
+func firewalldPolicy(p *page, set *RuleSet) {
+	begun, why := false, ""
+	set.eachFamily(func(f family, r Rule) {
+		if slices.ContainsFunc(set.NAT, func(n NAT) bool { return f.has(n.Inside) }) {
+			return // a connection that is translated may pass
+		}
+		add := func(rest string) { p.line("firewall-cmd --permanent --policy=towpath %s", rest) }
+		if !begun {
+			p.note("What is not translated takes a policy (firewalld 0.9 or newer), here for all zones.")
+			p.note("Remove: firewall-cmd --permanent --delete-policy=towpath")
+			p.line("firewall-cmd --permanent --new-policy=towpath")
+			add("--add-ingress-zone=ANY")
+			add("--add-egress-zone=ANY")
+			begun = true
+		}
+		if r.Why != why {
+			why = r.Why
+			p.note("%s", why)
+		}
+		ports := fmt.Sprintf(`port port="%v"`, r.To.Ports)
+		if !r.From.Ports.Any() {
+			p.note("A rule has one port: this one lets the server connect to any, from its own.")
+			ports = fmt.Sprintf(`source-port port="%v"`, r.From.Ports)
+		}
+		r.flows(func(from, to netip.Prefix) {
+			add(fmt.Sprintf(`--add-rich-rule='rule family="%s"%s%s %s protocol="tcp" accept'`,
+				firewalldFamily(f), firewalldNet("source", from), firewalldNet("destination", to), ports))
+		})
+	})
 }
 
 func firewalldFamily(f family) string {
