@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -60,8 +61,12 @@ func TestBookmarkFile(t *testing.T) {
 	if err := os.WriteFile(kept, []byte(written), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(home, "towpath", "bookmarks.toml")
-	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+	folder := home // where os.UserConfigDir has it under the environment below
+	if runtime.GOOS == "darwin" {
+		folder = filepath.Join(home, "Library", "Application Support")
+	}
+	file := filepath.Join(folder, "towpath", "bookmarks.toml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(kept, file); err != nil {
@@ -70,7 +75,7 @@ func TestBookmarkFile(t *testing.T) {
 	run := func(args ...string) string {
 		t.Helper()
 		c := command(t, "towpath", append([]string{"bookmark"}, args...)...)
-		c.Env = append(c.Env, "XDG_CONFIG_HOME="+home, "HOME="+home)
+		c.Env = append(c.Env, "XDG_CONFIG_HOME="+home, "AppData="+home, "HOME="+home)
 		out, err := c.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, out)
