@@ -23,6 +23,7 @@ type transfer struct {
 	began      time.Time
 	size       atomic.Int64 // bytes that will move, -1 unknown
 	moved      atomic.Int64 // bytes that have moved
+	up         bool         // they come from the client
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -34,8 +35,14 @@ type transfer struct {
 	over     bool          // nobody need listen on the control connection any more
 	attended chan struct{} // closed when the one who listens has gone; nil: nobody came
 	seen     int64         // what had moved when the warden last looked,
-	since    time.Time     // and when it last saw that change
+	counted  time.Time     // and when it last saw that change
+	since    time.Time     // when it last saw something move, counted or not
+	wire     *net.TCPConn  // whose kernel is asked for more than that; nil: nobody's
+	first    word          // what it said when the count began to stand still,
+	last     word          // and when it was last asked
+	direct   bool          // the kernel moves the bytes: an interruption costs none
 	struck   int64         // what had moved when the warden interrupted it
+	why      error         // why it did; nil: only so that somebody counts
 }
 
 // attendAfter is how long a transfer may take before somebody begins to listen
@@ -208,11 +215,13 @@ func (t *transfer) stopped() error {
 }
 
 // use makes conn the one that stop interrupts, and the warden when nothing
-// moves on it for so long.
-func (t *transfer) use(conn net.Conn, patience time.Duration) {
+// moves on it for so long. On wire, if not nil, what the kernel says counts too.
+func (t *transfer) use(conn net.Conn, wire *net.TCPConn, patience time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.conn, t.patience, t.since = conn, patience, time.Now()
+	t.conn, t.wire, t.patience = conn, wire, patience
+	now := time.Now()
+	t.since, t.counted, t.last = now, now, word{}
 	if t.cause != nil {
 		_ = conn.SetDeadline(past)
 	}

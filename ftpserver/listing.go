@@ -237,8 +237,8 @@ func (s *session) writeListing(t *transfer, out io.Writer, sel selection, line s
 		if merr := f.moved(int64(n)); err == nil {
 			err = merr
 		}
-		if errors.Is(err, errStalled) || isTimeout(err) && t.stopped() == nil {
-			return errStalled
+		if isTimeout(err) && t.stopped() == nil {
+			return t.interrupted()
 		}
 		return err
 	}

@@ -243,7 +243,7 @@ func (s *session) connect(t *transfer) (*dataConn, error) {
 			return nil, err
 		}
 		d := &dataConn{tcp: tcp, conn: tcp}
-		t.use(tcp, s.set.StallTimeout)
+		t.use(tcp, tcp, s.set.StallTimeout)
 		if !s.private {
 			return d, nil
 		}
@@ -324,8 +324,8 @@ func (s *session) protect(t *transfer, d *dataConn) error {
 	if s.set.StallTimeout > 0 {
 		patience = min(patience, s.set.StallTimeout)
 	}
-	t.use(d.tcp, patience)
-	d.tls = tls.Server(records.Gather(d.tcp), s.binding.Data())
+	t.use(d.tcp, nil, patience) // a handshake has this long, and trickling gains nothing
+	d.tls = tls.Server(unhurried{records.Gather(d.tcp)}, s.binding.Data())
 	err := d.tls.Handshake() // t interrupts it
 	var bound bool
 	if err == nil {
@@ -347,9 +347,17 @@ func (s *session) protect(t *transfer, d *dataConn) error {
 		s.srv.counters.unbound.Add(1)
 	}
 	d.conn = d.tls
-	t.use(d.tls, s.set.StallTimeout)
+	t.use(d.tls, d.tcp, s.set.StallTimeout)
 	return nil
 }
+
+// unhurried lies under the TLS of a data connection. Its deadlines are those of the
+// transfer: tls.Conn.Close would give close_notify five seconds, in which a slow
+// line does not make room for it, and the client has everything and hears 426.
+type unhurried struct{ *records.Conn }
+
+// SetWriteDeadline writes what is held, as that of [records.Conn] does.
+func (u unhurried) SetWriteDeadline(time.Time) error { return u.Flush() }
 
 // handshakeTimeout bounds a TLS handshake.
 const handshakeTimeout = 20 * time.Second

@@ -97,7 +97,10 @@ type Options struct {
 	IdleTimeout time.Duration
 	// MaxIdleTimeout is the most that SITE IDLE may ask. Default 2 hours.
 	MaxIdleTimeout time.Duration
-	// StallTimeout ends a transfer in which no byte moves. Default 60 seconds.
+	// StallTimeout ends a transfer in which no byte moves: none that the client
+	// acknowledges, and none that comes from him. Default 60 seconds. Where the
+	// kernel does not tell (all systems but Linux), bytes count when a whole piece
+	// has moved, 256 KiB at most, so that lines below some 4 kB/s may be cut.
 	StallTimeout time.Duration
 	// MinRate ends a transfer that stays slower, in bytes per second, over a
 	// whole StallTimeout. Default 0: only a stall ends it.

@@ -110,7 +110,7 @@ func (f *flow) moved(n int64) error {
 		}
 	}
 	set := f.s.set
-	if set.MinRate > 0 && set.StallTimeout > 0 {
+	if set.MinRate > 0 && set.StallTimeout > 0 && n > 0 { // what the socket holds is not ours to count; see trickles
 		f.slow += n
 		if gone := time.Since(f.since); gone >= set.StallTimeout {
 			if float64(f.slow) < float64(set.MinRate)*gone.Seconds() {
@@ -148,6 +148,7 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 	var buf *[]byte
 	if direct != nil {
 		piece, most = kernelPiece, kernelPiece
+		f.t.byKernel()
 	} else {
 		buf = buffers.Get().(*[]byte)
 		defer buffers.Put(buf)
@@ -183,7 +184,7 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 		case !errors.Is(err, os.ErrDeadlineExceeded) || f.t.stopped() != nil:
 			return err
 		case direct == nil && !isTCP(src), !f.t.goOn(): // a buffer may be written in part: there is no going on
-			return errStalled
+			return f.t.interrupted()
 		}
 		// What a buffer brings is counted when all of it is written: that must be
 		// before it looks like a stall, on a slow line too.

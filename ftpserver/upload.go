@@ -79,6 +79,7 @@ func (s *session) store(verb, name string, how storage.How) (r ftp.Reply, err er
 	u := s.user()
 	how.Owner, how.Size = u.Name, s.allo
 	t := s.begin(verb, name, -1)
+	t.up = true // before there is a connection nobody looks at it
 	active := s.way.passive == nil
 	defer func() {
 		s.finish(t)
@@ -206,7 +207,7 @@ func (f *flow) pipe(dst io.Writer, src net.Conn) error {
 		return nil
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) && f.t.stopped() == nil {
-		return errStalled
+		return f.t.interrupted()
 	}
 	return err
 }

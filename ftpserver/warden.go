@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"towpath/internal/headway"
 )
 
 // warden looks at all running transfers every now and then: it sends somebody
@@ -84,23 +86,97 @@ func (t *transfer) look(now time.Time) {
 		go t.session.attend(t)
 	}
 	if n := t.moved.Load(); n != t.seen || t.conn == nil {
-		t.seen, t.since = n, now
+		t.seen, t.since, t.counted, t.last = n, now, now, word{}
 		return
 	}
-	if t.patience > 0 && now.Sub(t.since) >= t.patience {
-		// The kernel may have moved bytes that are not counted yet: whoever
-		// moves them looks, and either goes on or gives up.
-		t.since, t.struck = now, t.seen
-		_ = t.conn.SetDeadline(past)
+	if t.patience <= 0 {
+		return
+	}
+	t.ask(now)
+	switch {
+	case now.Sub(t.since) >= t.patience:
+		t.strike(now, errStalled)
+	case t.trickles():
+		t.strike(now, errTooSlow)
+	case t.direct && now.Sub(t.counted) >= t.patience:
+		t.strike(now, nil)
 	}
 }
 
+// word is what the kernel has said of a data connection, and when: how many bytes
+// have been acknowledged by the client, or have come from him.
+type word struct {
+	at    time.Time
+	bytes uint64
+}
+
+// ask asks the kernel whether something moves although the count stands still: on
+// a line of 200 bytes per second a record of TLS takes longer than StallTimeout, and
+// so does the part of a socket's buffer that must be free before it takes more. It
+// is asked as soon as the count stands still, and then four times in t.patience.
+func (t *transfer) ask(now time.Time) {
+	fresh := t.last.at.IsZero()
+	if t.wire == nil || !fresh && now.Sub(t.last.at) < t.patience/4 {
+		return
+	}
+	said := word{at: now}
+	if t.up {
+		said.bytes = headway.Come(t.wire)
+	} else {
+		said.bytes = headway.Sent(t.wire)
+	}
+	if fresh {
+		t.first, t.last = said, said
+		return
+	}
+	if said.bytes != t.last.bytes {
+		t.since = now
+	}
+	t.last = said
+}
+
+// trickles tells whether what moves beside the count is slower than MinRate, over a
+// whole t.patience: who takes a byte now and then must not evade it.
+func (t *transfer) trickles() bool {
+	gone := t.last.at.Sub(t.first.at)
+	if gone < t.patience {
+		return false
+	}
+	n := t.last.bytes - t.first.bytes
+	t.first = t.last
+	return float64(n) < float64(t.session.set.MinRate)*gone.Seconds()
+}
+
+// strike interrupts the transfer. The kernel may have moved bytes that are not
+// counted yet: whoever moves them looks, and either goes on or gives up.
+func (t *transfer) strike(now time.Time, why error) {
+	t.counted, t.struck, t.why = now, t.seen, why
+	_ = t.conn.SetDeadline(past)
+}
+
+// interrupted is why the warden has interrupted the transfer.
+func (t *transfer) interrupted() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why == nil {
+		return errStalled // a time-out that is not the warden's
+	}
+	return t.why
+}
+
+// byKernel says that the kernel moves the bytes from now on.
+func (t *transfer) byKernel() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.direct = true
+}
+
 // goOn takes an interruption back and answers true, if bytes have moved that the
-// warden did not see, and nobody has stopped the transfer.
+// warden did not count, and nobody has stopped the transfer.
 func (t *transfer) goOn() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cause != nil || t.conn == nil || t.moved.Load() == t.struck {
+	if t.cause != nil || t.conn == nil || t.why != nil && t.moved.Load() == t.struck {
 		return false
 	}
 	_ = t.conn.SetDeadline(time.Time{})
