@@ -266,10 +266,11 @@ func (p *piece) took(n int64, d time.Duration) {
 	}
 }
 
-// leave waits until bytes may move, and says how many of want.
+// leave waits until bytes may move, and says how many of want. None may when ctx
+// has ended: the one that interrupts the connection may come late.
 func leave(ctx context.Context, l Limiter, want int64) (int64, error) {
 	if l == nil {
-		return want, nil
+		return want, ctx.Err()
 	}
 	want = max(min(want, int64(l.Burst())), 1)
 	err := l.WaitN(ctx, int(want))
