@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"towpath/ftp"
+	"towpath/internal/headway"
 	"towpath/internal/records"
 )
 
@@ -167,7 +168,8 @@ type dataConn struct {
 	tunnel  bool // a proxy lies between
 
 	mu    sync.Mutex
-	ended bool // interrupted: deadlines move no more
+	ended bool   // interrupted: deadlines move no more
+	moved uint64 // what heed heard last
 }
 
 // arm gives the next read and write d of time.
@@ -176,6 +178,24 @@ func (d *dataConn) arm(patience time.Duration) {
 	defer d.mu.Unlock()
 	if !d.ended {
 		_ = d.tcp.SetDeadline(after(patience)) // the read or write tells what is wrong
+	}
+}
+
+// heed gives what is being written, or read, its time anew if the kernel knows that
+// something has moved since it was asked last. A write ends when the socket has
+// taken all of it, and a read of TLS when a record is whole: on a line of 200 bytes
+// per second that takes longer than anybody should wait in whom nothing moves.
+func (d *dataConn) heed(up bool, patience time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.moved
+	if up {
+		d.moved = headway.Sent(d.tcp)
+	} else {
+		d.moved = headway.Come(d.tcp)
+	}
+	if d.moved != before && !d.ended {
+		_ = d.tcp.SetDeadline(after(patience)) // as in arm
 	}
 }
 

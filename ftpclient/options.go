@@ -85,7 +85,9 @@ type Options struct {
 	DataTimeout time.Duration
 	// StallTimeout ends a transfer in which no byte moves, and bounds the wait
 	// for the reply behind the last byte, which some servers use to look at
-	// the file. Default 60 s.
+	// the file. Default 60 s. On Linux a byte has moved when the server has
+	// acknowledged it, or when it has come; on other systems when it was written to
+	// the socket, or when a whole record of TLS has come, up to 16 KiB.
 	StallTimeout time.Duration
 	// KeepAlive is the time between two NOOPs while a transfer runs, so that
 	// no NAT forgets the control connection. Default 30 s.

@@ -167,9 +167,15 @@ func (s *session) restart(ctx context.Context, offset int64) error {
 }
 
 // watch keeps the control connection alive while bytes move, and ends the
-// movement when the context does, or when the server has said that it failed.
+// movement when the context does, or when the server has said that it failed. It
+// sees to it that a slow line is not taken for one on which nothing moves.
 func (t *transfer) watch(ctx context.Context) {
-	var tick <-chan time.Time
+	var tick, look <-chan time.Time
+	if patience := t.s.set.StallTimeout; patience > 0 {
+		k := time.NewTicker(max(patience/4, time.Nanosecond))
+		defer k.Stop()
+		look = k.C
+	}
 	if t.s.set.KeepAlive > 0 {
 		k := time.NewTicker(t.s.set.KeepAlive)
 		defer k.Stop()
@@ -198,6 +204,8 @@ func (t *transfer) watch(ctx context.Context) {
 			if t.up {
 				t.data.interrupt(0)
 			}
+		case <-look:
+			t.data.heed(t.up, t.s.set.StallTimeout)
 		case <-tick:
 			_, _ = t.s.put(ftp.Command{Verb: "NOOP"}, keeping) // a failure ends the session
 		}

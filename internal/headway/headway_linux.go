@@ -25,8 +25,16 @@ func Come(c net.Conn) uint64 {
 	return 0
 }
 
-// info is what the kernel says of c. Older ones than 4.1 leave the counts at 0.
+// info is what the kernel says of c, or of what lies under it (TLS with a proxy).
+// Older ones than 4.1 leave the counts at 0.
 func info(c net.Conn) (i *unix.TCPInfo) {
+	for {
+		over, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = over.NetConn()
+	}
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
