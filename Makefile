@@ -83,7 +83,7 @@ tidy: # go.mod and go.sum say what is needed and no more
 imports: # what ftpserver alone links
 	$(call say,what ftpserver links)
 	@extra=$$(for os in $(SYSTEMS); do GOOS=$$os $(GO) list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./ftpserver || echo "$$os: go list failed"; done \
-		| grep -vE '^(golang\.org/x/sys/|towpath/(ftp|ftp/listing|ftpserver|storage|internal/(alive|ports|records|resume|roster|transcript))$$)' | sort -u); \
+		| grep -vE '^(golang\.org/x/sys/|towpath/(ftp|ftp/listing|ftpserver|storage|internal/(alive|headway|ports|records|resume|roster|transcript))$$)' | sort -u); \
 		[ -z "$$extra" ] || { echo "ftpserver links what it should not:"; echo "$$extra"; exit 1; }
 
 fuzz: ## each fuzz target for FUZZTIME (1s)
