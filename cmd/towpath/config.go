@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"towpath/internal/columns"
 	"towpath/internal/config"
 	"towpath/internal/config/foreign"
 )
@@ -63,8 +65,8 @@ func notOurs(err error) error {
 	if none != nil {
 		return err
 	}
-	return fmt.Errorf("%w\n%s looks like a configuration of %s; this takes it over: towpath config import %[2]s -o towpath.toml",
-		err, e.Origin.Name, m.Server)
+	return errors.Join(err, fmt.Errorf("%s looks like a configuration of %s; this takes it over: towpath config import %[1]s -o towpath.toml",
+		e.Origin.Name, m.Server))
 }
 
 func configCheckCommand() *cobra.Command {
@@ -75,7 +77,12 @@ func configCheckCommand() *cobra.Command {
 		Long: `Say what is wrong with the settings, or looks so.
 
 The exit status is 0 when all is well (hints do not count), 1 when something was
-found, and 2 when the settings could not be read.`,
+found, and 2 when the settings could not be read.
+
+With --json it writes an array of objects with severity (hint, warning or error),
+key, problem and advice, and as far as they are known origin, file, line and
+column, and the value that was refused. A value that was refused keeps the others
+from being judged together.`,
 		Example: `  towpath config check
   towpath config check /etc/towpath/towpath.toml
   towpath config check --gateway /etc/towpath/gateway.toml`,
@@ -85,17 +92,28 @@ found, and 2 when the settings could not be read.`,
 			if err != nil {
 				// A value that was refused is a finding; a file that cannot be
 				// read leaves nothing to judge.
+				status := configUnknown
 				if _, told := errors.AsType[*config.Error](err); told {
-					return exit(configFindings, err)
+					status = configFindings
 				}
-				return exit(configUnknown, err)
+				if asJSON {
+					keys := "towpath config keys"
+					if ofGateway {
+						keys += " --gateway"
+					}
+					if werr := writeJSONFindings(cmd.OutOrStdout(), config.Refusals(err, keys)); werr != nil {
+						return werr
+					}
+					err = errors.New("") // it has all been told
+				}
+				return exit(status, err)
 			}
 			worst := config.Hint
 			for _, f := range findings {
 				worst = max(worst, f.Severity)
 			}
 			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(append([]config.Finding{}, findings...))
+				err = writeJSONFindings(cmd.OutOrStdout(), findings)
 			} else {
 				err = writeFindings(cmd.OutOrStdout(), read, findings)
 			}
@@ -132,6 +150,16 @@ func checked(args []string, ofGateway bool) (read []string, found []config.Findi
 		return nil, nil, err
 	}
 	return s.Read, s.Check(), nil
+}
+
+// writeJSONFindings writes an array, of nothing when nothing was found.
+func writeJSONFindings(w io.Writer, findings []config.Finding) error {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(append([]config.Finding{}, findings...)); err != nil {
+		return err
+	}
+	_, err := w.Write(columns.JSON(b.Bytes()))
+	return err
 }
 
 // writeFindings writes a verdict first, then each finding with what to do.

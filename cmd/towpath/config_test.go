@@ -71,6 +71,76 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// Whoever reads JSON gets it also where values are refused, and where there is no
+// file, with the exit status that people get.
+func TestConfigCheckJSON(t *testing.T) {
+	t.Parallel()
+	type found = map[string]any
+	toml := configFile(t, "f.toml", "listen = ':21'\npassive.ports = 'a; b'\n  limits.max_sessions = true\nuser = 'geheim'\nwrong = 7\n")
+	broken := configFile(t, "f.toml", "listen = [\n")
+	gateway := configFile(t, "g.toml", "to = '10.0.0.5'\nread-only = 7\nidle-timeout = [1, 2]\nsocks-users = ['a:geheim']\n")
+	vsftpd := configFile(t, "vsftpd.conf", "listen=YES\n")
+	none := filepath.Join(t.TempDir(), "none.toml")
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   []found
+	}{
+		{[]string{toml}, 1, []found{
+			{
+				"key": "passive.ports", "origin": toml + ":2", "file": toml, "line": 2.0, "column": 1.0, "value": "a; b",
+				"problem": `"a; b": not a range of ports`, "advice": "write two numbers from 1 to 65535 as 50000-50100, or any",
+			},
+			{
+				"key": "limits.max_sessions", "origin": toml + ":3", "file": toml, "line": 3.0, "column": 3.0, "value": "true",
+				"problem": "true: not a whole number", "advice": `"towpath config keys" says what it takes`,
+			},
+			{
+				"key": "user", "origin": toml + ":4", "file": toml, "line": 4.0, "column": 1.0,
+				"problem": "no colon", "advice": "write NAME:PASSWORD",
+			},
+			{
+				"key": "wrong", "origin": toml + ":5", "file": toml, "line": 5.0, "column": 1.0,
+				"problem": "unknown key", "advice": `"towpath config keys" lists all`,
+			},
+		}},
+		{[]string{broken}, 1, []found{{"key": "", "origin": broken + ":1", "file": broken, "line": 1.0, "advice": "write it as TOML is written (https://toml.io)"}}},
+		{[]string{"--gateway", gateway}, 1, []found{
+			{"key": "read-only", "origin": gateway + ":2", "line": 2.0, "column": 1.0, "value": "7", "problem": `"7": want true or false`, "advice": `"towpath config keys --gateway" says what it takes`},
+			{"key": "idle-timeout", "line": 3.0, "value": "1, 2", "advice": "write one value, without brackets"},
+			{"key": "socks-users", "line": 4.0, "advice": "did you mean socks-user?"},
+		}},
+		{[]string{vsftpd}, 1, []found{
+			{"key": "", "file": vsftpd, "line": 1.0},
+			{"problem": vsftpd + " looks like a configuration of vsftpd", "advice": "this takes it over: towpath config import " + vsftpd + " -o towpath.toml"},
+		}},
+		{[]string{none}, 2, []found{{"key": ""}}},
+	} {
+		out, told, status := configVerb(append([]string{"check", "--json"}, tt.args...)...)
+		var got []found
+		if err := json.Unmarshal([]byte(out), &got); err != nil || status != tt.status || told != "" || strings.Contains(out, "geheim") {
+			t.Errorf("%q: status %d, want %d; %v\n%s%s", tt.args, status, tt.status, err, out, told)
+		}
+		if len(got) != len(tt.want) {
+			t.Errorf("%q: %d findings, want %d:\n%s", tt.args, len(got), len(tt.want), out)
+			continue
+		}
+		for i, want := range tt.want {
+			if got[i]["severity"] != "error" {
+				t.Errorf("%q: %v is no error", tt.args, got[i])
+			}
+			for k, v := range want {
+				if got[i][k] != v {
+					t.Errorf("%q: %s is %v, want %v", tt.args, k, got[i][k], v)
+				}
+			}
+		}
+		if _, _, plain := configVerb(append([]string{"check"}, tt.args...)...); plain != status {
+			t.Errorf("%q: status %d with --json, %d without", tt.args, status, plain)
+		}
+	}
+}
+
 func TestConfigShow(t *testing.T) {
 	t.Parallel()
 	file := configFile(t, "f.toml", "user = 'alice:secret'\n[limits]\nidle_timeout = '10m'\n")

@@ -43,11 +43,11 @@ func readFlagFile(name string, f *pflag.FlagSet) error {
 			} else {
 				err = fmt.Errorf("%w; \"towpath config keys --gateway\" lists all", err)
 			}
-			wrong = append(wrong, config.Locate(name, text, key, gatewaySecrets[like], err))
+			wrong = append(wrong, config.Locate(name, text, key, keys[key], gatewaySecrets[like], err))
 			continue
 		}
 		if err := setFlag(flag, keys[key]); err != nil {
-			wrong = append(wrong, config.Locate(name, text, key, gatewaySecrets[key], err))
+			wrong = append(wrong, config.Locate(name, text, key, keys[key], gatewaySecrets[key], err))
 		}
 		flag.Changed = true
 	}

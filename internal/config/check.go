@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"towpath/ftpserver"
 	"towpath/internal/units"
@@ -41,6 +42,12 @@ type Finding struct {
 	// Key is the setting to look at, Origin where it was set.
 	Key    string `json:"key"`
 	Origin string `json:"origin,omitempty"`
+	// File, Line and Column are that place if it is one in a file.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	// Value is what was refused, unless it is a secret.
+	Value string `json:"value,omitempty"`
 	// Problem is what is wrong, with its values; Advice what would be right.
 	Problem string `json:"problem"`
 	Advice  string `json:"advice"`
@@ -54,9 +61,62 @@ func (f Finding) Error() string { return f.Key + ": " + f.Problem + "; " + f.Adv
 func (s *Settings) Check() []Finding {
 	findings := s.check(thisHost())
 	for i, f := range findings {
-		findings[i].Origin = s.Origin(f.Key).String()
+		findings[i].at(s.Origin(f.Key))
 	}
 	return findings
+}
+
+// finding is one of which it is not known yet where its key was set.
+func finding(s Severity, key, problem, advice string) Finding {
+	return Finding{Severity: s, Key: key, Problem: problem, Advice: advice}
+}
+
+// at says where a finding was set.
+func (f *Finding) at(o Origin) {
+	f.Origin = o.String()
+	if o.From == FromFile {
+		f.File, f.Line, f.Column = o.Name, o.Line, o.Column
+	}
+}
+
+// Refusals makes findings of an error of [Load] or [Locate], one of each error in
+// it. keys is the command that tells what each key takes.
+func Refusals(err error, keys string) (found []Finding) {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *Error:
+		f := Finding{Severity: Wrong, Key: e.Key, Value: e.Value}
+		f.at(e.Origin)
+		f.Problem, f.Advice = advice(e.Err.Error())
+		switch {
+		case f.Advice != "":
+		case e.Key == "":
+			f.Advice = "write it as TOML is written (https://toml.io)"
+		default:
+			f.Advice = strconv.Quote(keys) + " says what it takes"
+		}
+		return []Finding{f}
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			found = append(found, Refusals(err, keys)...)
+		}
+		return found
+	}
+	f := Finding{Severity: Wrong}
+	f.Problem, f.Advice = advice(err.Error())
+	return []Finding{f}
+}
+
+// advice parts "VALUE: what is wrong; what would be right". A value in quotes may
+// hold anything.
+func advice(text string) (problem, right string) {
+	quoted, err := strconv.QuotedPrefix(text)
+	if err != nil {
+		quoted = ""
+	}
+	problem, right, _ = strings.Cut(text[len(quoted):], "; ")
+	return quoted + problem, right
 }
 
 // host is what Check asks of the machine.
@@ -131,49 +191,49 @@ func (c *Config) contradictions() (found []Finding) {
 // passiveFindings looks at the ports and the addresses of passive mode.
 func (c *Config) passiveFindings(h host) (found []Finding) {
 	if !c.Passive.Enable {
-		return append(found, Finding{Warning, "passive.enable", "", "false: browsers, wget, curl, rclone and most clients behind a NAT know passive mode only", "set it to true"})
+		return append(found, finding(Warning, "passive.enable", "false: browsers, wget, curl, rclone and most clients behind a NAT know passive mode only", "set it to true"))
 	}
 	r := c.Passive.Ports
 	ports := int(r.High) - int(r.Low) + 1
 	switch {
 	case r == (ftpserver.PortRange{}):
-		found = append(found, Finding{Hint, "passive.ports", "", "not set: any port may be used, and no firewall can be told which", `set passive.ports = "50000-50100" and open these ports`})
+		found = append(found, finding(Hint, "passive.ports", "not set: any port may be used, and no firewall can be told which", `set passive.ports = "50000-50100" and open these ports`))
 	case ports < 10 || ports < c.Limits.MaxSessions && ports < 100:
-		found = append(found, Finding{
-			Warning, "passive.ports", "",
+		found = append(found, finding(
+			Warning, "passive.ports",
 			fmt.Sprintf("%s: %d ports for up to %d sessions (limits.max_sessions); who finds none free is answered 425", FormatPorts(r), ports, c.Limits.MaxSessions),
 			"widen the range, or lower limits.max_sessions",
-		})
+		))
 	case ports < c.Limits.MaxSessions:
-		found = append(found, Finding{
-			Hint, "passive.ports", "",
+		found = append(found, finding(
+			Hint, "passive.ports",
 			fmt.Sprintf("%s: %d ports for up to %d sessions (limits.max_sessions)", FormatPorts(r), ports, c.Limits.MaxSessions),
 			"widen the range if many of them transfer at once",
-		})
+		))
 	}
 	if e := h.ephemeral; r.Low != 0 && e.Low != 0 && r.Low <= e.High && e.Low <= r.High {
-		found = append(found, Finding{
-			Hint, "passive.ports", "",
+		found = append(found, finding(
+			Hint, "passive.ports",
 			fmt.Sprintf("%s overlaps %s, from which the kernel takes ports for outgoing connections: a port can be taken when it is wanted", FormatPorts(r), FormatPorts(e)),
-			"choose a range outside, or reserve it: sysctl net.ipv4.ip_local_reserved_ports=" + FormatPorts(r),
-		})
+			"choose a range outside, or reserve it: sysctl net.ipv4.ip_local_reserved_ports="+FormatPorts(r),
+		))
 	}
 	if r.Low != 0 && int(r.Low) < h.lowest {
-		found = append(found, Finding{
-			Wrong, "passive.ports", "",
+		found = append(found, finding(
+			Wrong, "passive.ports",
 			fmt.Sprintf("%s: ports below %d are not for this user", FormatPorts(r), h.lowest), "choose a range above",
-		})
+		))
 	}
 	for _, l := range append(slices.Clone(c.Listen), c.TLS.Implicit) {
 		if n := portOf(l); n != 0 && r.Low != 0 && int(r.Low) <= n && n <= int(r.High) {
-			found = append(found, Finding{
-				Wrong, "passive.ports", "",
+			found = append(found, finding(
+				Wrong, "passive.ports",
 				fmt.Sprintf("%s contains port %d, where control connections are taken (%s)", FormatPorts(r), n, l), "choose a range without it",
-			})
+			))
 		}
 	}
 	if c.Passive.AllowForeignData {
-		found = append(found, Finding{Warning, "passive.allow_foreign_data", "", "true: a stranger who guesses a passive port steals or injects the file", "set it to false unless this server takes part in FXP"})
+		found = append(found, finding(Warning, "passive.allow_foreign_data", "true: a stranger who guesses a passive port steals or injects the file", "set it to false unless this server takes part in FXP"))
 	}
 	return append(found, c.externalFindings()...)
 }
@@ -181,7 +241,7 @@ func (c *Config) passiveFindings(h host) (found []Finding) {
 // externalFindings looks at the addresses that clients are told.
 func (c *Config) externalFindings() (found []Finding) {
 	add := func(s Severity, problem, advice string) {
-		found = append(found, Finding{s, "passive.external", "", problem, advice})
+		found = append(found, finding(s, "passive.external", problem, advice))
 	}
 	for i, t := range c.Passive.External {
 		text := FormatExternal(t)
@@ -223,23 +283,23 @@ func (c *Config) activeFindings(h host) (found []Finding) {
 		return nil
 	}
 	if c.Active.Port != 0 && c.Active.Port < h.lowest {
-		found = append(found, Finding{
-			Wrong, "active.port", "",
+		found = append(found, finding(
+			Wrong, "active.port",
 			fmt.Sprintf("port %d is not for this user: ports below %d need root or CAP_NET_BIND_SERVICE", c.Active.Port, h.lowest),
 			"set active.port = 0, or grant the capability",
-		})
+		))
 	} else if c.Active.Port != 0 && c.Active.Port < 1024 && c.Life.User != "" {
-		found = append(found, Finding{
-			Hint, "active.port", "",
+		found = append(found, finding(
+			Hint, "active.port",
 			fmt.Sprintf("port %d is bound for each transfer, when life.user = %q has taken over", c.Active.Port, c.Life.User),
 			"keep CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=), or set active.port = 0",
-		})
+		))
 	}
 	if c.Active.AllowForeign {
-		found = append(found, Finding{Warning, "active.allow_foreign", "", "true: clients can make this server connect to any host (bounce attack)", "set it to false unless this server takes part in FXP"})
+		found = append(found, finding(Warning, "active.allow_foreign", "true: clients can make this server connect to any host (bounce attack)", "set it to false unless this server takes part in FXP"))
 	}
 	if c.Active.AllowLowPorts {
-		found = append(found, Finding{Warning, "active.allow_low_ports", "", "true: clients can make this server connect to system services", "set it to false"})
+		found = append(found, finding(Warning, "active.allow_low_ports", "true: clients can make this server connect to system services", "set it to false"))
 	}
 	return found
 }
@@ -248,11 +308,11 @@ func (c *Config) activeFindings(h host) (found []Finding) {
 func (c *Config) portFindings(h host) (found []Finding) {
 	privileged := func(key, addr string) {
 		if n := portOf(addr); n != 0 && n < h.lowest {
-			found = append(found, Finding{
-				Wrong, key, "",
+			found = append(found, finding(
+				Wrong, key,
 				fmt.Sprintf("%s: ports below %d need root or CAP_NET_BIND_SERVICE", addr, h.lowest),
 				"start as root with life.user set, grant the capability, or take a port above",
-			})
+			))
 		}
 	}
 	for _, l := range c.Listen {
@@ -267,10 +327,10 @@ func (c *Config) portFindings(h host) (found []Finding) {
 // loginFindings looks at who may enter, and how openly.
 func (c *Config) loginFindings() (found []Finding) {
 	if len(c.Users) > 0 && !c.local() && c.TLS.Cert == "" && !c.TLS.SelfSigned {
-		found = append(found, Finding{Warning, "tls.cert", "", "not set: passwords and files cross the network in clear text", "set tls.cert and tls.key, or tls.self_signed = true"})
+		found = append(found, finding(Warning, "tls.cert", "not set: passwords and files cross the network in clear text", "set tls.cert and tls.key, or tls.self_signed = true"))
 	}
 	if c.Anonymous && c.TLS.Require {
-		found = append(found, Finding{Hint, "tls.require", "", "anonymous clients are refused too unless they encrypt, and many do not", "leave it out, and hold single accounts to TLS"})
+		found = append(found, finding(Hint, "tls.require", "anonymous clients are refused too unless they encrypt, and many do not", "leave it out, and hold single accounts to TLS"))
 	}
 	return found
 }
@@ -279,7 +339,7 @@ func (c *Config) loginFindings() (found []Finding) {
 func (c *Config) limitFindings() (found []Finding) {
 	l := c.Limits
 	add := func(s Severity, key, problem, advice string) {
-		found = append(found, Finding{s, key, "", problem, advice})
+		found = append(found, finding(s, key, problem, advice))
 	}
 	if l.LoginTimeout == 0 {
 		add(Warning, "limits.login_timeout", "off: connections that never log in use up limits.max_sessions", "set it to 30s")
@@ -305,7 +365,7 @@ func (c *Config) limitFindings() (found []Finding) {
 // fileFindings looks at every file and directory that is named.
 func (c *Config) fileFindings(h host) (found []Finding) {
 	add := func(s Severity, key, problem, advice string) {
-		found = append(found, Finding{s, key, "", problem, advice})
+		found = append(found, finding(s, key, problem, advice))
 	}
 	directory := func(key, name string) {
 		if info, err := h.stat(name); err != nil {

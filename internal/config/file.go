@@ -48,13 +48,31 @@ func readAll(name string) ([]byte, error) {
 // a second look at the syntax tree tells where each key stands.
 func (s *Settings) parse(name string, data []byte) error {
 	rows := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
-	fail := func(key string, at unstable.Position, err error) error {
+	known := map[string]Key{}
+	sections := map[string]bool{}
+	var names []string
+	for _, k := range s.Keys() {
+		known[k.Name] = k
+		if k.Section() != "" {
+			sections[k.Section()] = true
+		}
+		names = append(names, k.Name)
+	}
+	fail := func(key string, at unstable.Position, err error) *Error {
 		e := &Error{Key: key, Origin: Origin{From: FromFile, Name: name, Line: at.Line}, Err: err}
 		if at.Line >= 1 && at.Line <= len(rows) {
 			// Columns are counted in bytes there, in characters here.
 			row := rows[at.Line-1]
 			e.Origin.Column = 1 + utf8.RuneCountInString(row[:min(max(at.Column-1, 0), len(row))])
-			if k, ok := s.key(key); !ok || !k.Secret() {
+			if key == "" { // the slip is one of TOML
+				key, _, _ = strings.Cut(strings.TrimSpace(row), "=")
+				key = strings.TrimSpace(key)
+			}
+			k, ok := s.key(key)
+			if !ok { // it may be a secret with a slip in its name
+				k, _ = s.key(Nearest(key, names))
+			}
+			if !k.Secret() {
 				e.Text = row
 			}
 		}
@@ -71,16 +89,6 @@ func (s *Settings) parse(name string, data []byte) error {
 		return fail("", at, errors.New(strings.TrimPrefix(d.Error(), "toml: ")))
 	}
 
-	known := map[string]Key{}
-	sections := map[string]bool{}
-	var names []string
-	for _, k := range s.Keys() {
-		known[k.Name] = k
-		if k.Section() != "" {
-			sections[k.Section()] = true
-		}
-		names = append(names, k.Name)
-	}
 	var errs []error
 	done := map[string]bool{}    // keys that were read
 	strange := map[string]bool{} // sections that nobody knows
@@ -99,7 +107,9 @@ func (s *Settings) parse(name string, data []byte) error {
 				err = known[key].Set(texts...)
 			}
 			if err != nil {
-				errs = append(errs, fail(key, p.at, err))
+				e := fail(key, p.at, err)
+				e.Value = known[key].open(Plain(v))
+				errs = append(errs, e)
 				continue
 			}
 			s.origins[key] = Origin{From: FromFile, Name: name, Line: p.at.Line, Column: p.at.Column}
@@ -125,9 +135,13 @@ func (s *Settings) parse(name string, data []byte) error {
 }
 
 // Locate makes err one about a key of a TOML text, the file name, which is known
-// to be right: it tells the line and shows it. secret keeps it from being shown.
-func Locate(name string, data []byte, key string, secret bool, err error) *Error {
+// to be right: it tells the line and shows it. secret keeps it and the value from
+// being shown.
+func Locate(name string, data []byte, key string, value any, secret bool, err error) *Error {
 	e := &Error{Key: key, Origin: Origin{From: FromFile, Name: name}, Err: err}
+	if !secret {
+		e.Value = Plain(value)
+	}
 	for _, p := range places(data) {
 		if len(p.path) == 0 || p.path[0] != key {
 			continue
@@ -249,6 +263,20 @@ func (k Key) texts(v any) ([]string, error) {
 		texts = append(texts, t)
 	}
 	return texts, nil
+}
+
+// Plain is a TOML value as a person would say it: a text without quotes, a list
+// with commas.
+func Plain(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = Plain(v)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // text turns one TOML value into text, and refuses one of the wrong kind by

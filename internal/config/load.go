@@ -117,10 +117,18 @@ func (s *Settings) set(name string, from Origin, texts ...string) error {
 		return &Error{Key: name, Origin: from, Err: errors.New("unknown key")}
 	}
 	if err := k.Set(texts...); err != nil {
-		return &Error{Key: name, Origin: from, Err: err}
+		return &Error{Key: name, Origin: from, Value: k.open(strings.Join(texts, ",")), Err: err}
 	}
 	s.origins[name] = from
 	return nil
+}
+
+// open gives what may be shown of a value.
+func (k Key) open(value string) string {
+	if k.Secret() {
+		return ""
+	}
+	return value
 }
 
 func (s *Settings) key(name string) (Key, bool) {
@@ -149,7 +157,7 @@ func (s *Settings) readEnvironment(environ []string) error {
 		case ok:
 			texts, err := k.fromText(value)
 			if err != nil {
-				errs = append(errs, &Error{Key: k.Name, Origin: from, Err: err})
+				errs = append(errs, &Error{Key: k.Name, Origin: from, Value: k.open(value), Err: err})
 				continue
 			}
 			errs = append(errs, s.set(k.Name, from, texts...))

@@ -216,6 +216,10 @@ f.toml:1:1: passive.external: unknown key adress; known are clients, address, tl
 f.toml:1:1: user: no colon; write NAME:PASSWORD`},
 		{"nor in a list of lists", "user = [['secret']]", `
 f.toml:1:1: user: (hidden): not a text; write it in quotes`},
+		{"nor behind a slip in the name", "usr = ['alice:secret']", `
+f.toml:1:1: usr: unknown key; did you mean user?`},
+		{"nor behind one of TOML", "user = ['alice:secret'", `
+f.toml:1:22: array is incomplete`},
 		{"key said twice", "root = 'a'\nroot = 'b'", `
 f.toml:2:1: key root is already defined
   2 | root = 'b'

@@ -51,6 +51,8 @@ func (o Origin) String() string {
 type Error struct {
 	Key    string
 	Origin Origin
+	// Value is what was refused, "" if it is a secret or was not read.
+	Value string
 	// Text is the line of the file.
 	Text string
 	Err  error
