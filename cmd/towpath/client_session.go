@@ -21,6 +21,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftpclient"
 	"towpath/ftpclient/proxy"
+	"towpath/internal/columns"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/netrc"
@@ -162,7 +163,7 @@ func (s *visit) note(format string, a ...any) {
 	if s.guest == nil { // who sits in a shell knows who speaks
 		format = "towpath: " + format
 	}
-	fmt.Fprintf(s.notes, format+"\n", a...) // what cannot be told is lost
+	fmt.Fprintln(s.notes, columns.ShownLines(fmt.Sprintf(format, a...))) // what cannot be told is lost
 }
 
 // fail tells of an error and goes on.
@@ -336,12 +337,12 @@ func (s *visit) login(ctx context.Context, o *ftpclient.Options, u ftpurl.URL) e
 		return nil
 	}
 	if s.guest != nil {
-		p, err := s.guest.password(ctx, u, o.User, fmt.Sprintf("Password of %s on %s: ", ftp.Escape(o.User), u.Host))
+		p, err := s.guest.password(ctx, u, o.User, fmt.Sprintf("Password of %s on %s: ", columns.Shown(o.User), columns.Shown(u.Host)))
 		o.Password = p
 		return err
 	}
 	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
-		fmt.Fprintf(os.Stderr, "Password of %s on %s: ", ftp.Escape(o.User), u.Host)
+		fmt.Fprintf(os.Stderr, "Password of %s on %s: ", columns.Shown(o.User), columns.Shown(u.Host))
 		b, err := term.ReadPassword(in)
 		fmt.Fprintln(os.Stderr)
 		if err != nil {

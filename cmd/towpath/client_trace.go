@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"towpath/ftp"
+	"towpath/internal/columns"
 )
 
 // interpreter shows a dialogue, and says in words what announcements mean:
@@ -51,7 +52,7 @@ func (p *interpreter) line(dir byte, line string) {
 	if meaning != "" {
 		text += "* " + meaning + "\n"
 	}
-	_, _ = io.WriteString(p.w, text) // who does not look needs no trace
+	_, _ = io.WriteString(p.w, columns.ShownLines(text)) // who does not look needs no trace
 }
 
 // ofCommand says what a command means that is worth a word.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"towpath/ftp"
+	"towpath/internal/columns"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
@@ -36,7 +36,7 @@ var writeOutVariables = map[string]func(o *outcome) any{
 		if o.err == nil {
 			return ""
 		}
-		return ftp.Escape(o.err.Error())
+		return columns.Shown(o.err.Error())
 	},
 	"exitcode":           func(o *outcome) any { return exitcode.Of(o.err) },
 	"filename_effective": func(o *outcome) any { return o.file },
@@ -152,7 +152,7 @@ func (w writeOut) write(stdout, stderr io.Writer, o outcome) error {
 			if err != nil {
 				return fmt.Errorf("--write-out: %w", err)
 			}
-			text = string(b)
+			text = string(columns.JSON(b))
 		default:
 			text = fmt.Sprint(writeOutVariables[p.variable](&o))
 		}

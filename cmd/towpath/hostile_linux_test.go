@@ -16,11 +16,12 @@ import (
 )
 
 // payload is what a hostile server hopes to get to a terminal: a new title, the
-// screen cleared, and a C1 control character, which some terminals obey too.
-const payload = "\x1b]0;owned\a\x1b[2J\u009b31m"
+// screen cleared, a C1 control character, which some terminals obey too, and
+// characters that make a row look like another.
+const payload = "\x1b]0;owned\a\x1b[2J\u009b31m\u202e\u2067\u200f\u061c\u200b"
 
 // leak is what must never come out of a terminal: what the payload begins with.
-var leaks = []string{"\x1b]0;", "\a", "\x1b[2J", "\u009b", "\u202e"}
+var leaks = []string{"\x1b]0;", "\a", "\x1b[2J", "\u009b", "\u202e", "\u2067", "\u200f", "\u061c", "\u200b"}
 
 // hostile is a server all of whose words hold the payload.
 func hostile(t *testing.T) (addr string) {
@@ -79,7 +80,7 @@ func hostileSession(c net.Conn) {
 			_, port, _ := net.SplitHostPort(passive.Addr().String())
 			say("229 %s (|||" + port + "|)")
 		case "LIST":
-			data("-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b\u202egpj.exe\r\n" +
+			data("-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b.exe\r\n" +
 				"lrwxrwxrwx 1 u g 3 Jan  1  2020 c -> d" + payload + "\r\n" +
 				"-rw-r--r-- 1 u g 3 Jan  1  2020 ../../evil" + payload + "\r\n" +
 				"nonsense" + payload + "\r\n")
@@ -140,6 +141,13 @@ func TestHostileWords(t *testing.T) {
 		{"rm URL/f", `502 What is \x1b]0;owned\x07`},
 		{"mkdir URL/d", `502 What is \x1b]0;owned\x07`},
 		{"mv URL/f g", `502 What is \x1b]0;owned\x07`},
+		{"mirror --dry-run URL/ .", `owned`},
+		{"shell -c quote_HELP URL/", `502 What is \x1b]0;owned\x07`},
+		{"shell -v -c site_x URL/", `< 220 Welcome \x1b]0;owned\x07`},
+		{"shell -c cd_x URL/", `\x1b]0;owned\x07`},
+		{"shell -c get_none URL/", `550 No \x1b]0;owned\x07`},
+		{"shell -c size_* URL/", `\x1b]0;owned\x07`},
+		{"get --write-out %{errormsg}%{json} URL/none", `550 No \x1b]0;owned\x07`},
 		{"get URL/..", ""},
 		{"get URL/..%2F..%2Fevil", ""},
 		{"get URL/%2E%2E", ""},
@@ -148,7 +156,11 @@ func TestHostileWords(t *testing.T) {
 			t.Parallel()
 			addr := hostile(t)
 			master, tty := terminal(t)
-			c := command(t, "towpath", strings.Fields(strings.ReplaceAll(test.args, "URL", "ftp://"+addr))...)
+			args := strings.Fields(strings.ReplaceAll(test.args, "URL", "ftp://"+addr))
+			if args[0] == "shell" {
+				args[len(args)-2] = strings.ReplaceAll(args[len(args)-2], "_", " ")
+			}
+			c := command(t, "towpath", args...)
 			outer := t.TempDir()
 			c.Dir = filepath.Join(outer, "a", "b")
 			if err := os.MkdirAll(c.Dir, 0o755); err != nil {

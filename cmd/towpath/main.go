@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"towpath/internal/columns"
 	"towpath/internal/config"
 )
 
@@ -54,7 +55,7 @@ func main() {
 			code = e.code
 		}
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, "towpath: "+text+flagMeant(c, err))
+			fmt.Fprintln(os.Stderr, columns.ShownLines("towpath: "+text+flagMeant(c, err)))
 		}
 		os.Exit(code)
 	}

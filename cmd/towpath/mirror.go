@@ -327,7 +327,7 @@ func (t *teller) planned(s mirror.Step) {
 		}
 		_ = writeJSON(t.out, l) // a reader that has gone shows in the sum
 	case t.dry:
-		fmt.Fprintln(t.out, s)
+		fmt.Fprintln(t.out, nameWriter(t.out)(s.String()))
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"towpath/ftp"
+	"towpath/internal/columns"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
@@ -135,7 +135,7 @@ func (v *shellFlags) run(c *cobra.Command, args []string) error {
 	}
 	var err error
 	if s.history, err = shell.OpenHistory(path, withoutSecrets); err != nil {
-		fmt.Fprintln(os.Stderr, "towpath: "+err.Error()) // the shell works without
+		fmt.Fprintln(os.Stderr, columns.ShownLines("towpath: "+err.Error())) // the shell works without
 	}
 	if s.screen {
 		// Ctrl-C is a key here. While the terminal is lent it is a signal, to
@@ -335,7 +335,7 @@ func (s *client) say(where string, err error) {
 	if !s.screen {
 		prefix = "towpath: "
 	}
-	fmt.Fprintln(notes, prefix+where+err.Error()) // what cannot be told is lost
+	fmt.Fprintln(notes, columns.ShownLines(prefix+where+err.Error())) // what cannot be told is lost
 }
 
 // promptText is what stands before the line: who and where we are.
@@ -351,22 +351,23 @@ func (s *client) promptText() string {
 	if dir == "" {
 		dir = "~"
 	}
-	return ftp.Escape(who+":"+dir) + "> "
+	return columns.Shown(who+":"+dir) + "> "
 }
 
 // ended tells of a job in the background.
 func (s *client) ended(j *shell.Job) {
 	_, notes, end := s.console.streams()
 	defer end()
+	tell := func(format string, a ...any) { fmt.Fprintln(notes, columns.ShownLines(fmt.Sprintf(format, a...))) }
 	switch err := j.Err(); {
 	case err != nil && codeOf(err) == exitcode.Interrupted:
-		fmt.Fprintf(notes, "[%d] killed: %s\n", j.Number, withoutSecrets(j.Line))
+		tell("[%d] killed: %s", j.Number, withoutSecrets(j.Line))
 	case err != nil && err.Error() != "":
-		fmt.Fprintf(notes, "[%d] failed: %s: %v\n", j.Number, withoutSecrets(j.Line), err)
+		tell("[%d] failed: %s: %v", j.Number, withoutSecrets(j.Line), err)
 	case err != nil:
-		fmt.Fprintf(notes, "[%d] failed: %s\n", j.Number, withoutSecrets(j.Line))
+		tell("[%d] failed: %s", j.Number, withoutSecrets(j.Line))
 	default:
-		fmt.Fprintf(notes, "[%d] done: %s\n", j.Number, withoutSecrets(j.Line))
+		tell("[%d] done: %s", j.Number, withoutSecrets(j.Line))
 	}
 	if err := j.Err(); err != nil && !s.screen {
 		s.mu.Lock()
@@ -512,7 +513,7 @@ func (c *plainConsole) ask(_ context.Context, question string, hidden bool) (str
 		}
 		return "", errors.New("there is no terminal to ask at")
 	}
-	fmt.Fprint(os.Stderr, question)
+	fmt.Fprint(os.Stderr, columns.ShownLines(question))
 	if !hidden {
 		if !c.in.Scan() {
 			return "", io.EOF

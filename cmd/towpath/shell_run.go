@@ -18,6 +18,7 @@ import (
 
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/internal/columns"
 	"towpath/internal/config"
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
@@ -464,7 +465,7 @@ func (r *call) expand(w shell.Word, where place) ([]string, error) {
 func (r *call) confirmed(names []string) ([]string, error) {
 	var yes []string
 	for i, n := range names {
-		answer, err := r.console.ask(r.ctx, fmt.Sprintf("%s %s? [y]es, no, all, quit: ", r.name, ftp.Escape(n)), false)
+		answer, err := r.console.ask(r.ctx, fmt.Sprintf("%s %s? [y]es, no, all, quit: ", r.name, columns.Shown(n)), false)
 		if err != nil {
 			return nil, err
 		}
@@ -551,6 +552,16 @@ func localPattern(pattern string) string {
 		b.WriteByte(pattern[i])
 	}
 	return b.String()
+}
+
+// shown is a text of the server as the output has it: harmless to a terminal, and
+// else as it is but for control characters. Its lines stay lines.
+func (r *call) shown(text string) string {
+	lines, shown := strings.Split(text, "\n"), nameWriter(r.out)
+	for i, l := range lines {
+		lines[i] = shown(ftp.Escape(l))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // flags are those that sessions of the shell are begun with.

@@ -350,7 +350,7 @@ func (r *call) chdir(dir string) error {
 		}
 		if len(reply.Lines) > 1 { // a message about the directory
 			for _, l := range reply.Lines[:len(reply.Lines)-1] {
-				fmt.Fprintln(r.out, ftp.Escape(l))
+				fmt.Fprintln(r.out, r.shown(l))
 			}
 		}
 		to = cmp.Or(whereIs(ctx, c), to)
@@ -374,7 +374,7 @@ func (r *call) pwd() error {
 		return errNotOpen
 	}
 	u := r.guest.at
-	_, err := fmt.Fprintf(r.out, "%s  (%s)\n", ftp.Escape(cmp.Or(u.Path, "~")), ftp.Escape(u.String()))
+	_, err := fmt.Fprintf(r.out, "%s  (%s)\n", r.shown(cmp.Or(u.Path, "~")), r.shown(u.String()))
 	return err
 }
 
@@ -574,7 +574,7 @@ func (r *call) size() error {
 	return r.files(func(ctx context.Context, c *ftpclient.Client, name, path string) error {
 		n, err := c.Size(ctx, path)
 		if err == nil {
-			_, err = fmt.Fprintf(r.out, "%12d  %s\n", n, ftp.Escape(name))
+			_, err = fmt.Fprintf(r.out, "%12d  %s\n", n, r.shown(name))
 		}
 		return err
 	})
@@ -584,7 +584,7 @@ func (r *call) modtime() error {
 	return r.files(func(ctx context.Context, c *ftpclient.Client, name, path string) error {
 		t, err := c.ModTime(ctx, path)
 		if err == nil {
-			_, err = fmt.Fprintf(r.out, "%s  %s\n", t.Local().Format("2006-01-02 15:04:05"), ftp.Escape(name))
+			_, err = fmt.Fprintf(r.out, "%s  %s\n", t.Local().Format("2006-01-02 15:04:05"), r.shown(name))
 		}
 		return err
 	})
@@ -597,7 +597,7 @@ func (r *call) hash() error {
 	return r.files(func(ctx context.Context, c *ftpclient.Client, name, path string) error {
 		sum, err := c.Hash(ctx, path, "SHA-256")
 		if err == nil {
-			_, err = fmt.Fprintf(r.out, "%s  %s\n", hex.EncodeToString(sum), ftp.Escape(name))
+			_, err = fmt.Fprintf(r.out, "%s  %s\n", hex.EncodeToString(sum), r.shown(name))
 		}
 		return err
 	})
@@ -753,7 +753,7 @@ func (r *call) send(verb string, args []string) error {
 		if reply.Code == 0 {
 			return err
 		}
-		if _, werr := fmt.Fprintln(r.out, reply.String()); werr != nil {
+		if _, werr := fmt.Fprintln(r.out, r.shown(reply.String())); werr != nil {
 			return werr
 		}
 		if err != nil {
@@ -774,7 +774,7 @@ func (r *call) stat() error {
 func (r *call) status() error {
 	where := "no server is open"
 	if r.guest.at.Host != "" {
-		where = ftp.Escape(r.guest.at.String())
+		where = r.shown(r.guest.at.String())
 	}
 	kind := "binary"
 	if r.text {
@@ -918,7 +918,7 @@ func (r *call) showHistory() error {
 		}
 	}
 	for _, l := range lines[max(0, len(lines)-n):] {
-		if _, err := fmt.Fprintln(r.out, ftp.Escape(l)); err != nil {
+		if _, err := fmt.Fprintln(r.out, r.shown(l)); err != nil {
 			return err
 		}
 	}

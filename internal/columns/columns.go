@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
@@ -40,21 +41,44 @@ func Width(s string) int {
 }
 
 // Shown makes a text safe for a terminal. Besides control bytes these are the
-// characters that turn the direction of writing, with which it could
-// disorder its row.
+// characters with which a row could look like another: those that turn the
+// direction of writing, and those that cannot be seen.
 func Shown(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+		if misleads(r) {
 			return unicode.ReplacementChar
 		}
 		return r
 	}, ftp.Escape(s))
 }
 
+// ShownLines is [Shown] of each line of a text, whose tabs become blanks.
+func ShownLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = Shown(strings.ReplaceAll(strings.TrimSuffix(l, "\r"), "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// misleads says of a character that it is one of format, which disorders or hides
+// others. Two of them are needed where words of Persian or India, or emoji, are put
+// together, and some are seen, as the Arabic sign of a number.
+func misleads(r rune) bool {
+	const joiner, parter = '\u200d', '\u200c'
+	switch {
+	case r < 0xad: // as most
+		return false
+	case r == '\u2028', r == '\u2029':
+		return true
+	}
+	return unicode.Is(unicode.Cf, r) && r != joiner && r != parter && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+}
+
 // JSON makes what encoding/json wrote safe for a terminal, as Shown does a text;
 // programs read the same out of it. It leaves DEL, C1 control characters (the
-// eight-bit form of escape sequences) and those that turn the direction of
-// writing as they are.
+// eight-bit form of escape sequences) and those that disorder or hide others as
+// they are.
 func JSON(text []byte) []byte {
 	plain := 0
 	for plain < len(text) && text[plain] < 0x7f {
@@ -66,9 +90,13 @@ func JSON(text []byte) []byte {
 	safe := append(make([]byte, 0, len(text)+64), text[:plain]...)
 	for rest := text[plain:]; len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
-		if 0x7f <= r && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) {
+		switch {
+		case r > 0xffff && misleads(r):
+			high, low := utf16.EncodeRune(r)
+			safe = fmt.Appendf(safe, `\u%04x\u%04x`, high, low)
+		case 0x7f <= r && r < 0xa0, misleads(r):
 			safe = fmt.Appendf(safe, `\u%04x`, r)
-		} else {
+		default:
 			safe = append(safe, rest[:n]...)
 		}
 		rest = rest[n:]

@@ -44,18 +44,41 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// What a row could be disordered by, or hides in it, is seen; what belongs to the
+// writing of a language stays.
+func TestShown(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"a\u202egpj.exe":                 "a\ufffdgpj.exe",
+		"\u2066\u2069\u200e\u200f\u061c": "\ufffd\ufffd\ufffd\ufffd\ufffd",
+		"pay\u200bpal\u2060\ufeff\u00ad": "pay\ufffdpal\ufffd\ufffd\ufffd",
+		"a\u2028b\U000e0041":             "a\ufffdb\ufffd",
+		"\x1b[2J\n\xff":                  `\x1b[2J\x0a\xff`,
+		"می\u200cخواهم 👩\u200d🚀 \u0600٣": "می\u200cخواهم 👩\u200d🚀 \u0600٣",
+	} {
+		if got := columns.Shown(s); got != want {
+			t.Errorf("%q is shown as %q, want %q", s, got, want)
+		}
+	}
+	if got, want := columns.ShownLines("a\tb\r\n\u202ec\x1b\n"), "a    b\n\ufffdc\\x1b\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Whatever stands in JSON, a terminal shows it as it is, and a program reads what
 // was written.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\x7f\u0080\u009b\u00a0\u202e\u2066\u061c\\\"名")))).Draw(t, "name")
+		name := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\x7f\u0080\u009b\u00a0\u202e\u2066\u061c\u200b\U000e0041\\\"名")))).Draw(t, "name")
 		text, err := json.Marshal(map[string]string{name: name})
 		if err != nil {
 			t.Fatal(err)
 		}
 		safe := columns.JSON(text)
-		if strings.ContainsFunc(string(safe), func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+		if strings.ContainsFunc(string(safe), func(r rune) bool {
+			return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || strings.ContainsRune("\u200b\U000e0041", r)
+		}) {
 			t.Errorf("%q is not harmless", safe)
 		}
 		var got map[string]string

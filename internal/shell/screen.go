@@ -129,14 +129,14 @@ func (s *Screen) Ask(ctx context.Context, question string, hidden bool) (string,
 	s.asking.Lock()
 	defer s.asking.Unlock()
 	answer := make(chan entered, 1)
-	s.send(askMsg{clean(question), hidden, answer})
+	s.send(askMsg{columns.ShownLines(question), hidden, answer})
 	defer s.send(askMsg{})
 	select {
 	case a := <-answer:
 		if a.err == nil && hidden {
-			s.print(clean(question))
+			s.print(columns.ShownLines(question))
 		} else if a.err == nil {
-			s.print(clean(question) + columns.Shown(a.line))
+			s.print(columns.ShownLines(question) + columns.Shown(a.line))
 		}
 		return a.line, a.err
 	case <-s.done:
@@ -245,10 +245,10 @@ func (w *LineWriter) Write(p []byte) (int, error) {
 	end := strings.LastIndexByte(string(w.rest), '\n')
 	switch {
 	case end >= 0:
-		w.print(clean(string(w.rest[:end])))
+		w.print(columns.ShownLines(string(w.rest[:end])))
 		w.rest = append([]byte(nil), w.rest[end+1:]...)
 	case len(w.rest) > longest:
-		w.print(clean(string(w.rest)))
+		w.print(columns.ShownLines(string(w.rest)))
 		w.rest = nil
 	}
 	return len(p), nil
@@ -259,20 +259,9 @@ func (w *LineWriter) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.rest) > 0 {
-		w.print(clean(string(w.rest)))
+		w.print(columns.ShownLines(string(w.rest)))
 		w.rest = nil
 	}
-}
-
-// clean takes all from text that could move the cursor or disorder a line.
-func clean(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		l = strings.TrimSuffix(l, "\r")
-		l = strings.ReplaceAll(l, "\t", "    ")
-		lines[i] = columns.Shown(l)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // Messages of the screen to its editor.
@@ -601,7 +590,7 @@ func (e *editor) completed(msg completeMsg) tea.Cmd {
 		text = append(text, inColumns(names, e.screen.Width()))
 	}
 	if msg.Hint != "" {
-		text = append(text, clean(msg.Hint)) // an error may name a file
+		text = append(text, columns.ShownLines(msg.Hint)) // an error may name a file
 	}
 	if len(text) == 0 {
 		return nil
