@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"towpath/internal/sole"
 	"towpath/storage"
 )
 
@@ -48,6 +49,17 @@ func partName(owner, base string) string {
 // maxAttempts bounds how often another process may take a part from under us
 // before we call it busy.
 const maxAttempts = 16
+
+// lock keeps other processes, and other openings of this one, from the file
+// until f is closed. On a disk without locks it does nothing: there the lock
+// within the process has to do.
+func lock(f *os.File) error {
+	err := sole.Lock(f)
+	if errors.Is(err, sole.ErrBusy) {
+		return storage.ErrBusy
+	}
+	return err
+}
 
 // create makes the hidden file name and locks it, and says which permission
 // bits the umask has left; what an earlier upload left there is thrown away.

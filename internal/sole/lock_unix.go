@@ -1,0 +1,36 @@
+//go:build unix
+
+package sole
+
+import (
+	"io/fs"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock keeps other openings of a file from being locked, here and in other
+// processes, until f is closed: those get [ErrBusy]. f must be open for writing. On a
+// disk without locks it does nothing.
+func Lock(f *os.File) error {
+	for {
+		switch err := lock(int(f.Fd())); {
+		case err == nil, slices.Contains(unable, err):
+			return nil
+		case err == unix.EWOULDBLOCK, err == unix.EACCES:
+			return ErrBusy
+		case err != unix.EINTR:
+			return err
+		}
+	}
+}
+
+// unable is what disks say that have no locks.
+var unable = []error{unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.ENOLCK}
+
+func flock(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }
+
+func openFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag, mode)
+}

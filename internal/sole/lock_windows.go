@@ -1,0 +1,40 @@
+package sole
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/windows"
+)
+
+// Lock keeps other openings of a file from being locked, here and in other
+// processes, until f is closed: those get [ErrBusy]. It locks one byte far beyond
+// every end, because what a lock covers nobody else reads or writes. On a disk
+// without locks it does nothing.
+func Lock(f *os.File) error {
+	at := windows.Overlapped{OffsetHigh: 1 << 30}
+	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
+	switch {
+	case err == nil, slices.Contains(unable, err):
+		return nil
+	case err == windows.ERROR_LOCK_VIOLATION, err == windows.ERROR_IO_PENDING:
+		return ErrBusy
+	}
+	return err
+}
+
+// unable is what disks say that have no locks.
+var unable = []error{windows.ERROR_NOT_SUPPORTED, windows.ERROR_INVALID_FUNCTION, windows.ERROR_CALL_NOT_IMPLEMENTED}
+
+// openFile opens by a root, which allows others to rename and remove the file
+// while it is open; os.OpenFile does not.
+func openFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
+	dir, err := os.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.OpenFile(filepath.Base(name), flag, mode)
+}
