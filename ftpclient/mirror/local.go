@@ -14,6 +14,7 @@ import (
 
 	"towpath/ftp/listing"
 	"towpath/ftpclient/segments"
+	"towpath/internal/sole"
 )
 
 // local is the side on this machine. All that is written goes through top.
@@ -167,8 +168,12 @@ func (l *local) mkdir(_ context.Context, d *dir) error {
 		if d.entry.knownMode && !l.o.NoPerms {
 			mode = d.entry.mode.Perm() | 0o700
 		}
-		if err := l.top.Mkdir(filepath.FromSlash(d.path), mode); err != nil {
-			return err
+		name := filepath.FromSlash(d.path)
+		if err := l.top.Mkdir(name, mode); err != nil {
+			// Another run may have made it meanwhile.
+			if info, serr := l.top.Lstat(name); !errors.Is(err, fs.ErrExist) || serr != nil || !info.IsDir() {
+				return err
+			}
 		}
 	}
 	return l.openDir(d)
@@ -221,48 +226,74 @@ func (l *local) probeCase() bool {
 	return err == nil
 }
 
-// part opens what a file is written to until it is whole, and tells how much of
-// it is there.
-func (l *local) part(t *task, again bool) (*os.File, int64, error) {
+// part is what a file is written to until it is whole.
+type part struct {
+	*os.File
+	held *sole.File
+}
+
+// part opens it for a task, and tells how much of it is there.
+func (l *local) part(t *task, again bool) (p part, at int64, err error) {
 	root, e := t.dir.root, t.from
-	_, holes := root.Lstat(t.part + segments.Suffix)
-	if (again || l.o.Continue) && holes != nil {
-		info, err := root.Lstat(t.part)
-		// What came before the file was changed is the beginning of another.
-		if err == nil && info.Mode().IsRegular() && info.Size() > 0 && (e.size < 0 || info.Size() <= e.size) &&
-			!e.time.IsZero() && !info.ModTime().Before(e.time) {
-			f, err := root.OpenFile(t.part, os.O_RDWR, 0)
-			if err != nil {
-				return nil, 0, err
-			}
-			at, err := f.Seek(0, io.SeekEnd)
-			if err != nil {
-				return nil, 0, errors.Join(err, f.Close())
-			}
-			return f, at, nil
-		}
-	}
-	if holes == nil { // a fetch in segments has left it, which shall not go on with ours
-		if err := root.Remove(t.part + segments.Suffix); err != nil {
-			return nil, 0, err
+	if again || l.o.Continue {
+		if p, at, err = l.resume(root, t); err != nil || at > 0 {
+			return p, at, err
 		}
 	}
 	mode := fs.FileMode(0o666)
 	if e.knownMode && !l.o.NoPerms {
 		mode = e.mode.Perm() | 0o600
 	}
-	const flag = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := root.OpenFile(t.part, flag, mode)
-	if errors.Is(err, fs.ErrExist) {
-		if err = root.Remove(t.part); err == nil {
-			f, err = root.OpenFile(t.part, flag, mode)
-		}
+	if p.held, err = sole.Make(root, t.part, mode); err != nil {
+		return p, 0, err
 	}
-	return f, 0, err
+	// A fetch in segments may have left a status, which shall not go on with ours.
+	if err = root.Remove(t.part + segments.Suffix); err == nil || errors.Is(err, fs.ErrNotExist) {
+		p.File, err = root.OpenFile(t.part, os.O_RDWR, 0)
+	}
+	if err != nil {
+		err = errors.Join(err, p.held.Close())
+	}
+	return p, 0, err
 }
 
+// resume opens what an earlier run has left, at its end: 0 if that is nothing to
+// go on with. What came before the file was changed is the beginning of another.
+func (l *local) resume(root *os.Root, t *task) (p part, at int64, err error) {
+	if p.held, err = sole.Take(root, t.part); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return p, 0, nil
+	}
+	if err != nil {
+		return p, 0, err
+	}
+	defer func() {
+		if err != nil || at == 0 {
+			_ = p.held.Close() // nothing was written
+		}
+	}()
+	e := t.from
+	if _, err := root.Lstat(t.part + segments.Suffix); err == nil || e.time.IsZero() {
+		return p, 0, nil // it may have holes, or be of any time
+	}
+	if p.File, err = root.OpenFile(t.part, os.O_RDWR, 0); err != nil {
+		return p, 0, err
+	}
+	info, err := p.Stat()
+	if err == nil && (e.size < 0 || info.Size() <= e.size) && !info.ModTime().Before(e.time) {
+		at, err = p.Seek(0, io.SeekEnd)
+	}
+	if err != nil || at == 0 {
+		err = errors.Join(err, p.File.Close())
+	}
+	return p, at, err
+}
+
+// Close closes the file and lets go of it.
+func (p part) Close() error { return errors.Join(p.File.Close(), p.held.Close()) }
+
 // finish gives a file that is whole its permissions, time and name.
-func (l *local) finish(t *task, f *os.File) error {
+func (l *local) finish(t *task, f part) error {
+	defer f.held.Close() // it was not written through this
 	e := t.from
 	if e.knownMode && !l.o.NoPerms && e.mode&0o600 != 0o600 && runtime.GOOS != "windows" {
 		info, err := f.Stat()
@@ -270,10 +301,10 @@ func (l *local) finish(t *task, f *os.File) error {
 			err = f.Chmod(info.Mode().Perm() & (e.mode.Perm() | 0o177))
 		}
 		if err != nil {
-			return errors.Join(err, f.Close())
+			return errors.Join(err, f.File.Close())
 		}
 	}
-	if err := f.Close(); err != nil {
+	if err := f.File.Close(); err != nil {
 		return err
 	}
 	if !l.o.NoTimes && !e.time.IsZero() {
@@ -281,5 +312,5 @@ func (l *local) finish(t *task, f *os.File) error {
 			return err
 		}
 	}
-	return t.dir.root.Rename(t.part, e.name)
+	return f.held.Rename(e.name)
 }

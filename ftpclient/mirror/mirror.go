@@ -21,7 +21,12 @@ import (
 	"time"
 
 	"towpath/ftpclient"
+	"towpath/internal/sole"
 )
+
+// ErrBusy: somebody else, here or in another process, fetches the same file into
+// the same place. The others go on.
+var ErrBusy = sole.ErrBusy
 
 // Options say what is taken and how it is compared. The zero value takes all
 // files that are missing or differ in size or time, and deletes nothing.
@@ -184,7 +189,8 @@ func (e *Error) Unwrap() []error {
 // is in remote goes into local, which is made if it is missing.
 //
 // A file costs two commands where the server has MLSD. It comes as NAME.part and
-// is renamed when it is whole. When ctx ends, what came stays for a run with
+// is renamed when it is whole; one that another run is fetching fails with
+// [ErrBusy]. When ctx ends, what came stays for a run with
 // Continue.
 func Down(ctx context.Context, pool *ftpclient.Pool, remote, local string, o Options) (Result, error) {
 	r := newRun(ctx, o, false)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"towpath/ftpclient/segments"
 	"towpath/ftpserver"
 	"towpath/ftptest"
+	"towpath/storage"
 	"towpath/storage/disk"
 )
 
@@ -627,11 +629,97 @@ func TestSessionsRefused(t *testing.T) {
 	sameTree(t, here, dir)
 }
 
+// stuck is a tree of which one file comes so far and no further, before it is
+// opened.
+type stuck struct {
+	storage.FS
+	name    string
+	far     int64
+	reached chan struct{} // somebody has come so far
+	open    chan struct{}
+}
+
+// stick serves dir so.
+func stick(t *testing.T, dir, name string, far int64) (*stuck, *ftptest.Server) {
+	t.Helper()
+	root, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	s := &stuck{root, name, far, make(chan struct{}, 1), make(chan struct{})}
+	return s, ftptest.Serve(t, nil, ftptest.Root(s))
+}
+
+func (s *stuck) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
+	f, err := s.FS.Open(ctx, name, offset)
+	if err != nil || name != s.name || offset > s.far {
+		return f, err
+	}
+	rest := readerFunc(func(p []byte) (int, error) {
+		select {
+		case s.reached <- struct{}{}:
+		default: // it is known
+		}
+		select {
+		case <-s.open:
+			return f.Read(p)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(f, s.far-offset), rest), f}, nil
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestTwoMirrors: two runs into one directory leave each file whole, and the
+// second tells which it has left to the first.
+func TestTwoMirrors(t *testing.T) {
+	t.Parallel()
+	dir, fast := served(t)
+	plant(t, dir, map[string]string{"a": "first", "b": "second", "sub/c": "third"})
+	tree, slow := stick(t, dir, "/a", 2)
+	here := t.TempDir()
+	var first mirror.Result
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		first, err = mirror.Down(testContext(t), poolOf(t, slow.Addr, 1), ".", here, mirror.Options{})
+		ended <- err
+	}()
+	select {
+	case <-tree.reached:
+	case err := <-ended:
+		t.Fatalf("the first has ended: %v", err)
+	}
+	for _, more := range []bool{false, true} {
+		var l told
+		got, err := mirror.Down(testContext(t), poolOf(t, fast.Addr, 1), ".", here, l.listen(mirror.Options{Continue: more, Delete: true}))
+		if !errors.Is(err, mirror.ErrBusy) || got.Failed != 1 || got.Deleted != 0 || l.failed["a"] == "" || !strings.Contains(err.Error(), "a.part: another transfer") {
+			t.Errorf("continue %v: %+v, %v, %v", more, got, err, l.failed)
+		}
+		if files := harvest(t, here); files["b"] != "second" || files["sub/c"] != "third" {
+			t.Errorf("the others: %v", files)
+		}
+	}
+	close(tree.open)
+	if err := <-ended; err != nil || first.Failed != 0 {
+		t.Errorf("the first: %+v, %v", first, err)
+	}
+	sameTree(t, here, dir)
+}
+
 // TestInterrupted: what an end in the middle leaves behind is gone on with.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	dir, s := served(t)
-	here := t.TempDir()
+	dir, here := t.TempDir(), t.TempDir()
+	tree, s := stick(t, dir, "/big", 1<<20)
 	big := strings.Repeat("0123456789abcdef", 1<<20)
 	plant(t, dir, map[string]string{"big": big, "z": "last"})
 	ctx, cancel := context.WithCancelCause(testContext(t))
@@ -654,6 +742,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	part := info.Size()
 	o.Begin = nil
+	close(tree.open)
 	got, err := mirror.Down(testContext(t), pool, ".", here, o)
 	if err != nil || got.Bytes != int64(len(big))-part+4 {
 		t.Errorf("went on with %+v, %v behind %d", got, err, part)

@@ -21,7 +21,7 @@ func fetch(ctx context.Context, s *server, l *local, t *task, w Watcher) (moved 
 			return err
 		}
 		w.Here(at)
-		n, err := s.get(ctx, c, t, f, at, w)
+		n, err := s.get(ctx, c, t, f.File, at, w)
 		moved += n
 		if err == nil {
 			if size := at + n; t.from.size >= 0 && size != t.from.size {
@@ -30,11 +30,10 @@ func fetch(ctx context.Context, s *server, l *local, t *task, w Watcher) (moved 
 			return l.finish(t, f)
 		}
 		info, serr := f.Stat()
-		err = also(err, f.Close())
 		if _, differ := errors.AsType[*ftpclient.HashError](err); differ || serr == nil && info.Size() == 0 || restarted(err) {
-			err = also(err, t.dir.root.Remove(t.part)) // nothing to go on with
+			err = also(err, f.held.Remove()) // nothing to go on with
 		}
-		return err
+		return also(err, f.Close())
 	})
 	return moved, err
 }
