@@ -19,6 +19,7 @@ import (
 	"towpath/internal/exitcode"
 	"towpath/internal/ftpurl"
 	"towpath/internal/progress"
+	"towpath/internal/sole"
 )
 
 // getFlags are those of get alone.
@@ -38,11 +39,12 @@ func getCommand() *cobra.Command {
 		Long: `Fetches files into the current directory, under the names that they have.
 
 While a file comes it is NAME.part; it becomes NAME when it is whole, so that a
-file that was there is not lost to a cut transfer. With -c a NAME.part, or else
-a NAME that is too short, is continued; a NAME.part that is older than the file
-on the server is not. --segments moves a big file over several
-sessions at once; NAME.part.segments beside it says meanwhile which bytes are
-there, and -c goes on from that.
+file that was there is not lost to a cut transfer. Of two that fetch it at once
+the second ends with an error, and the first goes on. With -c a NAME.part, or
+else a NAME that is too short, is continued; a NAME.part that is older than the
+file on the server is not. --segments moves a big file over several sessions at
+once; NAME.part.segments beside it says meanwhile which bytes are there, and -c
+goes on from that.
 
 ftp:// is clear text unless --tls says otherwise, ftpes:// is TLS on port 21 and
 ftps:// TLS from the start on port 990. A path begins where the login leads to;
@@ -167,7 +169,7 @@ func (v *getFlags) fetch(ctx context.Context, s *visit, shown *progress.Progress
 		}
 	}
 	if err := v.compare(ctx, s, c, u, to); err != nil {
-		return nil, exitcode.With(exitcode.Write, err)
+		return nil, exitcode.With(exitcode.Write, errors.Join(err, to.Close()))
 	}
 	f := shown.File(cmp.Or(u.Base(), u.String()), size)
 	f.Skip(to.here)
@@ -222,15 +224,16 @@ func (v *getFlags) date(ctx context.Context, s *visit, c *ftpclient.Client, u ft
 // local is a file that is being fetched.
 type local struct {
 	*os.File
-	here int64  // bytes of it that an earlier transfer has brought
-	path string // what it will be called, "" if it has its name already
+	here int64      // bytes of it that an earlier transfer has brought
+	path string     // what it will be called, "" if it has its name already
+	held *sole.File // nil for what is no regular file
 }
 
 // partial is what an unfinished file is called behind its name.
 const partial = ".part"
 
 // openLocal opens a file to be written. Only regular files are made beside their
-// place; devices and pipes are written to.
+// place, and held; devices and pipes are written to.
 func openLocal(path string, resume bool) (*local, error) {
 	if path == "-" {
 		return &local{File: os.Stdout}, nil
@@ -246,46 +249,60 @@ func openLocal(path string, resume bool) (*local, error) {
 		}
 	}
 	if resume {
-		f, err := os.OpenFile(path+partial, os.O_RDWR, 0)
-		l := &local{File: f, path: path}
+		at, l := path+partial, &local{path: path}
+		l.held, err = sole.Take(sole.Anywhere, at)
 		if errors.Is(err, fs.ErrNotExist) {
-			f, err = os.OpenFile(path, os.O_RDWR, 0)
-			l = &local{File: f}
+			at, l = path, &local{}
+			l.held, err = sole.Take(sole.Anywhere, at)
+		}
+		if err == nil {
+			return l, l.open(at)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			if err != nil {
-				return nil, err
-			}
-			info, err := f.Stat()
-			if err != nil {
-				return nil, errors.Join(err, f.Close())
-			}
-			l.here = info.Size()
-			return l, nil
+			return nil, err
 		}
 	}
-	f, err := openPart(path)
+	l := &local{path: path}
+	mode := modeFor(path)
+	if l.held, err = sole.Make(sole.Anywhere, path+partial, cmp.Or(mode, 0o666)); err != nil {
+		return nil, err
+	}
+	if err = l.open(path + partial); err != nil {
+		return nil, err
+	}
+	if mode != 0 && runtime.GOOS != "windows" { // the umask has had its say
+		err = l.Chmod(mode)
+	}
 	if err == nil {
-		if err = segments.Forget(path + partial); err != nil {
-			err = errors.Join(err, f.Close())
-		}
+		err = segments.Forget(path + partial)
 	}
-	return &local{File: f, path: path}, err
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
-// openPart makes what a file is written to until it is whole. Who may not read the
-// file that is there shall not read the one that takes its place.
-func openPart(path string) (*os.File, error) {
-	mode := fs.FileMode(0o666)
+// open opens what is held.
+func (l *local) open(at string) (err error) {
+	if l.File, err = os.OpenFile(at, os.O_RDWR, 0); err == nil {
+		info, serr := l.Stat()
+		if serr == nil {
+			l.here = info.Size()
+			return nil
+		}
+		err = errors.Join(serr, l.Close())
+	}
+	return errors.Join(err, l.held.Close())
+}
+
+// modeFor returns the permissions of what takes the place of path: who may not
+// read the file that is there shall not read that. 0: nothing is there.
+func modeFor(path string) fs.FileMode {
 	info, err := os.Stat(path)
-	if err == nil {
-		mode = info.Mode().Perm() | 0o600
+	if err != nil {
+		return 0
 	}
-	f, ferr := os.OpenFile(path+partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, mode)
-	if ferr == nil && err == nil && runtime.GOOS != "windows" { // the umask has had its say, or it was there
-		ferr = f.Chmod(mode)
-	}
-	return f, ferr
+	return info.Mode().Perm() | 0o600
 }
 
 // cut leaves the first n bytes of what is here, behind which a transfer goes on.
@@ -305,9 +322,17 @@ func (l *local) cut(n int64) error {
 			return nil
 		}
 	}
-	err = errors.Join(err, l.Close())
 	if l.here == 0 && l.path != "" {
-		err = errors.Join(err, os.Remove(l.Name())) // made for this, or as empty
+		err = errors.Join(err, l.held.Remove()) // made for this, or as empty
+	}
+	return errors.Join(err, l.Close())
+}
+
+// Close closes the file and lets go of it.
+func (l *local) Close() error {
+	err := l.File.Close()
+	if l.held != nil {
+		err = errors.Join(err, l.held.Close())
 	}
 	return err
 }
@@ -325,19 +350,22 @@ func (l *local) finish(err error) error {
 	if info, serr := l.Stat(); serr == nil && info.Mode().IsRegular() {
 		size = info.Size()
 	}
-	if cerr := l.Close(); err == nil && cerr != nil {
+	if cerr := l.File.Close(); err == nil && cerr != nil {
 		err = exitcode.With(exitcode.Write, cerr)
+	}
+	if l.held != nil {
+		defer l.held.Close() // it was not written through this
 	}
 	_, differs := errors.AsType[*ftpclient.HashError](err)
 	switch {
 	case err == nil && l.path != "":
-		return exitcode.With(exitcode.Write, os.Rename(l.Name(), l.path))
+		return exitcode.With(exitcode.Write, l.held.Rename(l.path))
 	case differs && l.path == "" && l.here > 0:
 		return &hint{err, l.Name() + " began otherwise than the server's; get without -c replaces it"}
 	case err == nil || l.path == "":
 		return err
 	case differs, size == 0: // a beginning that is not the server's would be taken for good
-		if rerr := os.Remove(l.Name()); rerr != nil {
+		if rerr := l.held.Remove(); rerr != nil {
 			err = errors.Join(err, rerr)
 		}
 		return err

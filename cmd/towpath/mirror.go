@@ -47,9 +47,10 @@ SOURCE has not is deleted only with --delete, and nothing is deleted where a
 listing has failed. --dry-run shows what would be done.
 
 A file that comes is NAME.part until it is whole; -c goes on with one that was
-cut. Failures are told, and the rest is done; the exit code is that of the first
-one, as in towpath get. Names that lead out of their directory, and those of
-devices on Windows, are refused, and symbolic links are left out.
+cut, and one that another run is fetching is a failure. Failures are told, and
+the rest is done; the exit code is that of the first one, as in towpath get.
+Names that lead out of their directory, and those of devices on Windows, are
+refused, and symbolic links are left out.
 
 Of --include and --exclude, and their likes with -glob, the last that matches
 counts. What none matches is taken, unless the first of them is an include.`,

@@ -44,6 +44,9 @@ func (v *getFlags) segmented(path string, size int64) (string, bool) {
 
 // fetchSegments brings one file over several sessions; c is one of them.
 func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Client, shown *progress.Progress, u ftpurl.URL, size int64, path string) (*progress.File, error) {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return nil, exitcode.With(exitcode.Write, err)
+	}
 	pool, err := c.Pool(v.segments)
 	if err != nil {
 		return nil, err
@@ -53,31 +56,16 @@ func (v *getFlags) fetchSegments(ctx context.Context, s *visit, c *ftpclient.Cli
 	o := segments.Options{
 		Sessions: v.segments, Resume: v.resume, Verify: v.verify, Progress: arriving(f),
 		Note: func(text string) { s.note("%s: %s", u.Base(), text) },
+		As:   path, Mode: modeFor(path),
 	}
 	if v.limiter != nil {
 		o.Limiter = v.limiter
 	}
 	part := path + partial
-	if _, serr := os.Stat(part); serr != nil || !v.resume {
-		begun, err := openPart(path)
-		if err == nil {
-			err = errors.Join(begun.Close(), segments.Forget(part))
-		}
-		if err != nil {
-			return f, exitcode.With(exitcode.Write, err)
-		}
-	}
 	_, err = segments.Get(ctx, pool, u.Path, part, o)
 	err = bare(ctx, err)
-	switch {
-	case err == nil:
-		err = exitcode.With(exitcode.Write, os.Rename(part, path))
-	case segments.Begun(part):
+	if err != nil && segments.Begun(part) && !errors.Is(err, segments.ErrBusy) {
 		err = &hint{err, part + " has what came, and get -c goes on there"}
-	default:
-		if info, serr := os.Stat(part); serr == nil && info.Size() == 0 {
-			err = errors.Join(err, os.Remove(part))
-		}
 	}
 	if err == nil {
 		v.date(ctx, s, c, u, path)

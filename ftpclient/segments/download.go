@@ -1,17 +1,20 @@
 package segments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
 	"towpath/ftp"
 	"towpath/ftpclient"
+	"towpath/internal/sole"
 )
 
 // ErrChanged: the file on the server became another one while it was fetched.
@@ -24,6 +27,8 @@ var errNoREST = errors.New("the server has no REST")
 // it is whole a status lies beside it, under the same name with [Suffix], and
 // Resume goes on from that; a file without one counts as a beginning. Servers
 // that cannot begin in the middle of a file are asked for it in one piece.
+//
+// Of two that fetch into one path the second gets [ErrBusy].
 func Get(ctx context.Context, pool *ftpclient.Pool, name, path string, o Options) (int64, error) {
 	o.fill()
 	d := &download{pool: pool, name: name, path: path, o: o}
@@ -49,9 +54,9 @@ type download struct {
 	failure error         // ends all
 }
 
-func (d *download) run(ctx context.Context) error {
+func (d *download) run(ctx context.Context) (err error) {
 	rest := true
-	err := d.pool.Do(ctx, func(c *ftpclient.Client) (err error) {
+	err = d.pool.Do(ctx, func(c *ftpclient.Client) (err error) {
 		rest = len(c.Features()) == 0 || c.Features().Has("REST")
 		d.status, err = inspect(ctx, c, d.name)
 		return err
@@ -59,6 +64,18 @@ func (d *download) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	held, err := d.hold()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && !Begun(d.path) {
+			if info, serr := os.Stat(d.path); serr == nil && info.Size() == 0 { // nothing to go on with
+				err = errors.Join(err, held.Remove())
+			}
+		}
+		_ = held.Close() // it was not written through this
+	}()
 	if rest {
 		err = d.begin()
 		if err == nil {
@@ -74,7 +91,35 @@ func (d *download) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.finish(ctx)
+	if err = d.finish(ctx); err == nil && d.o.As != "" {
+		err = held.Rename(d.o.As)
+	}
+	return err
+}
+
+// hold holds the file for all sessions, and makes it if there is none to go on
+// with.
+func (d *download) hold() (*sole.File, error) {
+	if d.o.Resume {
+		held, err := sole.Take(sole.Anywhere, d.path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return held, err
+		}
+	}
+	held, err := sole.Make(sole.Anywhere, d.path, cmp.Or(d.o.Mode, 0o666))
+	if err != nil {
+		return nil, err
+	}
+	if d.o.Mode != 0 && runtime.GOOS != "windows" { // the umask has had its say
+		err = os.Chmod(d.path, d.o.Mode)
+	}
+	if err == nil {
+		err = Forget(d.path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return held, nil
 }
 
 // inspect asks what identifies a file.

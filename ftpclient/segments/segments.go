@@ -9,8 +9,14 @@
 package segments
 
 import (
+	"io/fs"
+
 	"towpath/ftpclient"
+	"towpath/internal/sole"
 )
+
+// ErrBusy: somebody else, here or in another process, fetches into the same file.
+var ErrBusy = sole.ErrBusy
 
 // Options say how a file is moved.
 type Options struct {
@@ -28,6 +34,12 @@ type Options struct {
 	// those of an earlier call. It may go down when the file has changed. Calls
 	// come one at a time.
 	Progress func(arrived int64)
+	// As is what the file is called when it is whole. If "", it keeps its name.
+	// Only downloads ask.
+	As string
+	// Mode, if not 0, is its permissions; else those of the umask. Only
+	// downloads ask.
+	Mode fs.FileMode
 	// Note is told what the user should know: that the file has changed, that
 	// the server allows fewer sessions. Calls come one at a time.
 	Note func(text string)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,38 @@ func TestGet(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who fetches into one path holds it for all his sessions, and until it has its name.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	want := noise(3 << 20)
+	r := newRig(t, 2, ftptest.Files{"f": want}, nil)
+	o := r.options(2)
+	o.As, o.Mode = strings.TrimSuffix(r.path, ".part"), 0o604
+	second := errors.New("not asked")
+	o.Progress = func(n int64) {
+		if n == 0 {
+			for _, resume := range []bool{false, true} {
+				_, second = Get(r.context(), r.pool, "f", r.path, Options{Resume: resume, As: r.path + "2"})
+				if !errors.Is(second, ErrBusy) || !strings.Contains(second.Error(), "f.part: another") {
+					t.Errorf("the second, resume %v: %v", resume, second)
+				}
+			}
+		}
+	}
+	if _, err := Get(r.context(), r.pool, "f", r.path, o); err != nil || !errors.Is(second, ErrBusy) {
+		t.Fatal(err, second)
+	}
+	left, err := filepath.Glob(r.path + "*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("%q are left, %v", left, err)
+	}
+	r.path = o.As
+	r.holds(want)
+	if info, err := os.Stat(o.As); err != nil || runtime.GOOS != "windows" && info.Mode() != o.Mode {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
 }
 
