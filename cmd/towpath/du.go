@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -15,6 +17,7 @@ import (
 
 	"towpath/ftpclient"
 	"towpath/internal/ftpurl"
+	"towpath/internal/units"
 )
 
 // duFlags are those of du alone.
@@ -48,6 +51,20 @@ type sum struct {
 	Path  string `json:"path"`
 	Bytes int64  `json:"bytes"`
 	Files int64  `json:"files"`
+	// More says that there are more bytes than the number can say.
+	More bool `json:"more,omitempty"`
+}
+
+// size is how many bytes those are, as people read it.
+func (d *sum) size(human bool) string {
+	text := strconv.FormatInt(d.Bytes, 10)
+	if human {
+		text = humanize.IBytes(uint64(d.Bytes))
+	}
+	if d.More {
+		text = "more than " + text
+	}
+	return text
 }
 
 func (v *duFlags) run(ctx context.Context, out io.Writer, args []string) error {
@@ -75,9 +92,9 @@ func (v *duFlags) run(ctx context.Context, out io.Writer, args []string) error {
 			case v.json:
 				err = writeJSON(w, d)
 			case v.human:
-				_, err = fmt.Fprintf(w, "%10s %8d  %s\n", humanize.IBytes(uint64(d.Bytes)), d.Files, shown(d.Path))
+				_, err = fmt.Fprintf(w, "%10s %8d  %s\n", d.size(true), d.Files, shown(d.Path))
 			default:
-				_, err = fmt.Fprintf(w, "%12d %8d  %s\n", d.Bytes, d.Files, shown(d.Path))
+				_, err = fmt.Fprintf(w, "%12s %8d  %s\n", d.size(false), d.Files, shown(d.Path))
 			}
 			if err != nil {
 				return err
@@ -115,7 +132,9 @@ func (s *visit) sums(ctx context.Context, u ftpurl.URL) ([]*sum, error) {
 		}
 		for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
 			if d := at[dir]; d != nil {
-				d.Bytes += max(f.Size, 0)
+				size := max(f.Size, 0)
+				d.More = d.More || size > math.MaxInt64-d.Bytes
+				d.Bytes = units.Sum(d.Bytes, size)
 				d.Files++
 			}
 			if dir == root || dir == "." || dir == "/" {

@@ -23,8 +23,14 @@ const payload = "\x1b]0;owned\a\x1b[2J\u009b31m\u202e\u2067\u200f\u061c\u200b"
 // leak is what must never come out of a terminal: what the payload begins with.
 var leaks = []string{"\x1b]0;", "\a", "\x1b[2J", "\u009b", "\u202e", "\u2067", "\u200f", "\u061c", "\u200b"}
 
-// hostile is a server all of whose words hold the payload.
-func hostile(t *testing.T) (addr string) {
+// evil is a listing whose words hold the payload, too.
+const evil = "-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b.exe\r\n" +
+	"lrwxrwxrwx 1 u g 3 Jan  1  2020 c -> d" + payload + "\r\n" +
+	"-rw-r--r-- 1 u g 3 Jan  1  2020 ../../evil" + payload + "\r\n" +
+	"nonsense" + payload + "\r\n"
+
+// hostile is a server all of whose words hold the payload. It has one directory.
+func hostile(t *testing.T, listing string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,13 +44,13 @@ func hostile(t *testing.T) (addr string) {
 				return
 			}
 			_ = c.SetDeadline(time.Now().Add(patience))
-			go hostileSession(c)
+			go hostileSession(c, listing)
 		}
 	}()
 	return l.Addr().String()
 }
 
-func hostileSession(c net.Conn) {
+func hostileSession(c net.Conn, listing string) {
 	defer c.Close()
 	say := func(text string) { _, _ = fmt.Fprintf(c, text+"\r\n", payload) } // the client may be gone
 	say("220 Welcome %s.")
@@ -80,10 +86,7 @@ func hostileSession(c net.Conn) {
 			_, port, _ := net.SplitHostPort(passive.Addr().String())
 			say("229 %s (|||" + port + "|)")
 		case "LIST":
-			data("-rw-r--r-- 1 ev" + payload + " il" + payload + " 3 Jan  1  2020 a" + payload + "b.exe\r\n" +
-				"lrwxrwxrwx 1 u g 3 Jan  1  2020 c -> d" + payload + "\r\n" +
-				"-rw-r--r-- 1 u g 3 Jan  1  2020 ../../evil" + payload + "\r\n" +
-				"nonsense" + payload + "\r\n")
+			data(listing)
 		case "RETR":
 			if strings.Contains(cmd.Arg, "none") {
 				say("550 No %s such file.")
@@ -154,7 +157,7 @@ func TestHostileWords(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			addr := hostile(t)
+			addr := hostile(t, evil)
 			master, tty := terminal(t)
 			args := strings.Fields(strings.ReplaceAll(test.args, "URL", "ftp://"+addr))
 			if args[0] == "shell" {
@@ -188,5 +191,27 @@ func TestHostileWords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server may say that its files have any size: no sum of them is made less by that.
+func TestHostileSizes(t *testing.T) {
+	t.Parallel()
+	listing := ""
+	for _, name := range []string{"a", "b", "c"} {
+		listing += "-rw-r--r-- 1 u g 9223372036854775807 Jan  1  2020 " + name + "\r\n"
+	}
+	addr := hostile(t, listing)
+	for args, want := range map[string]string{
+		"du URL/":                 "more than 9223372036854775807        3  .\n",
+		"du --human URL/":         "more than 8.0 EiB        3  .\n",
+		"du --json URL/":          `"bytes":9223372036854775807,"files":3,"more":true}`,
+		"mirror --dry-run URL/ .": "3 fetched (more than 8.0 EiB)",
+	} {
+		c := command(t, "towpath", strings.Fields(strings.ReplaceAll(args, "URL", "ftp://"+addr))...)
+		c.Dir = t.TempDir()
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s\nwant %s", args, err, out, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -409,7 +410,11 @@ func (t *teller) sum(up bool, r mirror.Result) error {
 	if t.s.silent {
 		return nil
 	}
-	text := fmt.Sprintf("%d %s (%s)", r.Moved, moved, humanize.IBytes(uint64(r.Bytes)))
+	more := ""
+	if r.Bytes == math.MaxInt64 { // a server has said sizes that no sum can be made of
+		more = "more than "
+	}
+	text := fmt.Sprintf("%d %s (%s%s)", r.Moved, moved, more, humanize.IBytes(uint64(r.Bytes)))
 	for _, c := range []struct {
 		n    int
 		what string

@@ -16,6 +16,7 @@ import (
 	"towpath/ftp"
 	"towpath/ftp/listing"
 	"towpath/ftpclient"
+	"towpath/internal/units"
 )
 
 // entry is what a listing tells of one name.
@@ -309,7 +310,7 @@ func (r *run) count(s Step, moved int64) {
 	case Retime:
 		r.result.Retimed++
 	}
-	r.result.Bytes += moved
+	r.result.Bytes = units.Sum(r.result.Bytes, moved)
 }
 
 // begin tells that a step begins.

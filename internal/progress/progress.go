@@ -9,10 +9,13 @@ package progress
 import (
 	"cmp"
 	"io"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"towpath/internal/units"
 )
 
 // Options say how progress is shown. The zero value writes a line every ten
@@ -237,10 +240,10 @@ func (f *File) Done(err error) {
 	c.here += f.here.Load()
 	if size := f.size.Load(); err != nil {
 		c.failed++
-		c.sized += f.at() // no more of it will come
+		c.sized = units.Sum(c.sized, f.at()) // no more of it will come
 	} else {
 		c.done++
-		c.sized += max(size, f.at())
+		c.sized = units.Sum(c.sized, max(size, f.at()))
 	}
 	p.write(p.show.done(f))
 	p.forget()
@@ -288,13 +291,13 @@ func (p *Progress) total() total {
 		if size := f.size.Load(); size < 0 {
 			t.size = -1
 		} else if t.size >= 0 {
-			t.size += max(size, f.at())
+			t.size = units.Sum(t.size, max(size, f.at()))
 		}
 	}
 	switch {
 	case c.expectedBytes >= 0:
 		t.size = max(c.expectedBytes, t.at)
-	case c.expected > c.files: // of those to come nothing is known
+	case c.expected > c.files, t.size == math.MaxInt64: // of those to come nothing is known, or what is cannot be
 		t.size = -1
 	}
 	return t

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -278,6 +279,26 @@ func TestMany(t *testing.T) {
 		}
 		_ = p.Close() // Discard has no errors
 	})
+}
+
+// Sizes that no sum can be made of are none that is known.
+func TestAbsurdSizes(t *testing.T) {
+	t.Parallel()
+	for _, done := range []int{0, 2, 3} {
+		p := New(io.Discard, Options{Terminal: true})
+		for i := range 3 {
+			if f := p.File(fmt.Sprint(i), math.MaxInt64); i < done {
+				f.Done(nil)
+			}
+		}
+		p.mu.Lock()
+		total := p.total()
+		p.mu.Unlock()
+		if total.size != -1 {
+			t.Errorf("%d of 3 done: %+v", done, total)
+		}
+		_ = p.Close() // Discard has no errors
+	}
 }
 
 // lockedBuilder is a strings.Builder for a painter beside its reader.

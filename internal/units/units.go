@@ -128,3 +128,12 @@ func FormatRate(r Rate) string {
 	}
 	return FormatSize(Size(r)) + "/s"
 }
+
+// Sum adds numbers of bytes, none of them below 0. What would be more than an int64
+// holds is its greatest number: a server may say any size of a file.
+func Sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}

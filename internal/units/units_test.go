@@ -1,6 +1,7 @@
 package units
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,16 @@ func TestSize(t *testing.T) {
 	for _, text := range []string{"", "-1", "MiB", "1.5MiB", "8388608TiB", "9223372036854775808", "1 PiB"} {
 		if n, err := ParseSize(text); err == nil {
 			t.Errorf("%q: %d; want an error", text, n)
+		}
+	}
+}
+
+func TestSum(t *testing.T) {
+	t.Parallel()
+	const most = math.MaxInt64
+	for _, c := range [][3]int64{{0, 0, 0}, {1, 2, 3}, {most - 1, 1, most}, {most, 0, most}, {most, 1, most}, {most, most, most}} {
+		if got := Sum(c[0], c[1]); got != c[2] {
+			t.Errorf("%d and %d are %d, want %d", c[0], c[1], got, c[2])
 		}
 	}
 }
