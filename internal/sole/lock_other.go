@@ -2,4 +2,4 @@
 
 package sole
 
-func lock(fd int) error { return flock(fd) }
+func lock(fd, how int) error { return flock(fd, how) }

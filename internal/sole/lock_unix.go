@@ -15,7 +15,7 @@ import (
 // disk without locks it does nothing.
 func Lock(f *os.File) error {
 	for {
-		switch err := lock(int(f.Fd())); {
+		switch err := lock(int(f.Fd()), unix.LOCK_EX); {
 		case err == nil, slices.Contains(unable, err):
 			return nil
 		case err == unix.EWOULDBLOCK, err == unix.EACCES:
@@ -29,7 +29,11 @@ func Lock(f *os.File) error {
 // unable is what disks say that have no locks.
 var unable = []error{unix.ENOSYS, unix.ENOTSUP, unix.EOPNOTSUPP, unix.ENOLCK}
 
-func flock(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }
+// unlock ends the lock before f is closed: a process that is being started has all
+// descriptors, between fork and exec, and would keep it so long.
+func unlock(f *os.File) { _ = lock(int(f.Fd()), unix.LOCK_UN) } // what is wrong with it, Close tells
+
+func flock(fd, how int) error { return unix.Flock(fd, how|unix.LOCK_NB) }
 
 func openFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(name, flag, mode)

@@ -14,7 +14,7 @@ import (
 // every end, because what a lock covers nobody else reads or writes. On a disk
 // without locks it does nothing.
 func Lock(f *os.File) error {
-	at := windows.Overlapped{OffsetHigh: 1 << 30}
+	at := far()
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
 	switch {
 	case err == nil, slices.Contains(unable, err):
@@ -23,6 +23,15 @@ func Lock(f *os.File) error {
 		return ErrBusy
 	}
 	return err
+}
+
+func far() windows.Overlapped { return windows.Overlapped{OffsetHigh: 1 << 30} }
+
+// unlock ends the lock before f is closed, behind which Windows ends it when it
+// finds the time.
+func unlock(f *os.File) {
+	at := far()
+	_ = windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &at) // there may be no locks; Close tells what else is wrong
 }
 
 // unable is what disks say that have no locks.

@@ -161,4 +161,7 @@ func (h *File) Remove() error {
 }
 
 // Close lets go of the file.
-func (h *File) Close() error { return h.f.Close() }
+func (h *File) Close() error {
+	unlock(h.f)
+	return h.f.Close()
+}
