@@ -237,9 +237,6 @@ func (s *session) writeListing(t *transfer, out io.Writer, sel selection, line s
 		if merr := f.moved(int64(n)); err == nil {
 			err = merr
 		}
-		if isTimeout(err) && t.stopped() == nil {
-			return t.interrupted()
-		}
 		return err
 	}
 	for e, err := range s.entries(t.ctx, sel) {

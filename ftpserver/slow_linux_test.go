@@ -204,8 +204,13 @@ func TestSlowLines(t *testing.T) {
 	// which the last bytes have gone when there is room for close_notify.
 	later, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond) // crypto/tls gives it five
 	defer cancel()
-	for size := 80 << 10; size <= 200<<10; size += 12 << 10 {
-		s := ftptest.Serve(t, ftptest.Files{"bay": string(sea[:size])}, ftptest.TLS)
+	for size := 80 << 10; size <= 200<<10; size += 6 << 10 {
+		stops := size/(6<<10)%2 == 0 // and when it ends by a stall, that is what the client hears
+		s := ftptest.Serve(t, ftptest.Files{"bay": string(sea[:size])}, ftptest.TLS, func(o *ftpserver.Options) {
+			if stops {
+				o.StallTimeout = slowStall / 2
+			}
+		})
 		config := ftptest.ClientTLS()
 		c := overTLS(s, config)
 		dial := trickling(t, c)
@@ -213,6 +218,14 @@ func TestSlowLines(t *testing.T) {
 		d := tls.Client(dial(), config)
 		if err := d.Handshake(); err != nil {
 			t.Fatal(err)
+		}
+		if stops {
+			ends = append(ends, func() {
+				if r := c.Reply(); r.Code != 226 && !strings.Contains(r.Lines[0], "No data moved") {
+					t.Errorf("%d bytes that are not read: S: %v", size, r)
+				}
+			})
+			continue
 		}
 		ends = append(ends, func() {
 			<-later.Done()

@@ -77,10 +77,7 @@ func (s *session) move(t *transfer, opening string, work func(d *dataConn) (ftp.
 	r, err := work(d)
 	if err != nil {
 		d.discard()
-		if cause := t.stopped(); cause != nil {
-			err = cause
-		}
-		return ftp.Reply{}, err
+		return ftp.Reply{}, t.named(err)
 	}
 	return r, nil
 }
@@ -181,10 +178,10 @@ func (f *flow) pump(dst io.Writer, src io.Reader, size int64) error {
 		case err == nil:
 		case err == io.EOF:
 			return nil
-		case !errors.Is(err, os.ErrDeadlineExceeded) || f.t.stopped() != nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded),
+			direct == nil && !isTCP(src), // a buffer may be written in part: there is no going on
+			!f.t.goOn():
 			return err
-		case direct == nil && !isTCP(src), !f.t.goOn(): // a buffer may be written in part: there is no going on
-			return f.t.interrupted()
 		}
 		// What a buffer brings is counted when all of it is written: that must be
 		// before it looks like a stall, on a slow line too.

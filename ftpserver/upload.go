@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"path"
 
 	"towpath/ftp"
@@ -206,9 +205,6 @@ func (f *flow) pipe(dst io.Writer, src net.Conn) error {
 		}
 		return nil
 	})
-	if errors.Is(err, os.ErrDeadlineExceeded) && f.t.stopped() == nil {
-		return f.t.interrupted()
-	}
 	return err
 }
 

@@ -2,6 +2,8 @@ package ftpserver
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -154,14 +156,19 @@ func (t *transfer) strike(now time.Time, why error) {
 	_ = t.conn.SetDeadline(past)
 }
 
-// interrupted is why the warden has interrupted the transfer.
-func (t *transfer) interrupted() error {
+// named returns the cause of an error of the data connection: why the transfer was
+// stopped, or why the warden interrupted it, if either did.
+func (t *transfer) named(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.why == nil {
-		return errStalled // a time-out that is not the warden's
+	switch {
+	case t.cause != nil:
+		return t.cause
+	case t.why != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return t.why
+	default:
+		return err
 	}
-	return t.why
 }
 
 // byKernel says that the kernel moves the bytes from now on.
