@@ -172,14 +172,17 @@ func (r *run) queueMove(t *task) {
 }
 
 // partOf is what a file is called until it is whole: NAME.part, or with more of
-// them if the source has a file of that name.
+// them if the source has a file of that name. As with brackets, each name of the
+// source opens one that a free name closes, so that no two get the same.
 func (c *comparison) partOf(name string) string {
-	for {
-		name += partial
-		if !has(c.have, name) {
-			return name
+	for open := 1; open > 0; {
+		if name += partial; has(c.have, name) {
+			open++
+		} else {
+			open--
 		}
 	}
+	return name
 }
 
 // partial is what an unfinished file is called behind its name.

@@ -715,6 +715,47 @@ func TestTwoMirrors(t *testing.T) {
 	sameTree(t, here, dir)
 }
 
+// done tells when a step has ended.
+type done struct {
+	watch
+	end func()
+}
+
+func (d done) Done(error) { d.end() }
+
+// TestPartsOfParts: files that are called as the unfinished ones of others come at
+// the same time as those.
+func TestPartsOfParts(t *testing.T) {
+	t.Parallel()
+	dir, here := t.TempDir(), t.TempDir()
+	plant(t, dir, map[string]string{"x": "one", "x.part": "two", "x.part.part.part": "three", "x.part.part.part.part": "four"})
+	tree, s := stick(t, dir, "/x", 1)
+	ctx := testContext(t)
+	var others sync.WaitGroup
+	others.Add(3)
+	o := mirror.Options{Parallel: 2, Begin: func(s mirror.Step) mirror.Watcher {
+		if s.Op != mirror.Fetch || s.Path == "x" {
+			return nil
+		}
+		if s.Path == "x.part" { // x has its part by then
+			select {
+			case <-tree.reached:
+			case <-ctx.Done():
+			}
+		}
+		return done{watch{func(int64) {}}, others.Done}
+	}}
+	go func() {
+		others.Wait()
+		close(tree.open)
+	}()
+	got, err := mirror.Down(ctx, poolOf(t, s.Addr, 2), ".", here, o)
+	if err != nil || got.Moved != 4 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	sameTree(t, here, dir)
+}
+
 // TestInterrupted: what an end in the middle leaves behind is gone on with.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
