@@ -23,6 +23,7 @@ type Job struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	leave  chan struct{} // closed by Background
+	turn   chan struct{} // of one that was queued: closed when the next may begin
 	err    error
 	behind bool // in the background
 }
@@ -67,9 +68,6 @@ func (l *Jobs) start(ctx context.Context, line string, background bool, run func
 		j.err = err
 		behind := j.behind
 		delete(l.live, j.Number)
-		if l.queued == j {
-			l.queued = nil
-		}
 		l.mu.Unlock()
 		if behind && l.Ended != nil {
 			l.Ended(j)
@@ -79,22 +77,38 @@ func (l *Jobs) start(ctx context.Context, line string, background bool, run func
 	return j
 }
 
-// Queue begins a job in the background when those queued before it have ended.
+// Queue begins a job in the background when those queued before it have ended. One
+// that is killed before its turn lets nobody through.
 func (l *Jobs) Queue(ctx context.Context, line string, run func(context.Context, *Job) error) *Job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := l.queued
-	l.queued = l.start(ctx, line, true, func(ctx context.Context, j *Job) error {
-		if before != nil {
-			select {
-			case <-before.done:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+	first := make(chan struct{}) // nobody is before it
+	close(first)
+	before := first
+	if l.queued != nil {
+		before = l.queued.turn
+	}
+	j := l.start(ctx, line, true, func(ctx context.Context, j *Job) error {
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 		return run(ctx, j)
 	})
-	return l.queued
+	j.turn = make(chan struct{})
+	go func() {
+		<-j.done
+		<-before
+		l.mu.Lock()
+		if l.queued == j {
+			l.queued = nil
+		}
+		l.mu.Unlock()
+		close(j.turn)
+	}()
+	l.queued = j
+	return j
 }
 
 // Wait waits in the foreground until the job has ended, or was sent to the

@@ -16,6 +16,38 @@ func numbers(l *Jobs) []int {
 	return n
 }
 
+// Who is killed before its turn lets nobody through.
+func TestKilledInTheQueue(t *testing.T) {
+	t.Parallel()
+	var l Jobs
+	end, begun := make(chan struct{}), make(chan string, 3)
+	job := func(name string) func(context.Context, *Job) error {
+		return func(context.Context, *Job) error {
+			begun <- name
+			<-end
+			return nil
+		}
+	}
+	first := l.Queue(t.Context(), "first", job("first"))
+	second := l.Queue(t.Context(), "second", job("second"))
+	if got := <-begun; got != "first" {
+		t.Fatalf("%s began", got)
+	}
+	l.Kill(second)
+	<-second.Done()
+	third := l.Queue(t.Context(), "third", func(context.Context, *Job) error {
+		select {
+		case <-first.Done():
+		default:
+			t.Error("the third began beside the first")
+		}
+		return nil
+	})
+	close(end)
+	<-first.Done()
+	<-third.Done()
+}
+
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
