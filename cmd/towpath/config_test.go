@@ -205,6 +205,8 @@ func TestConfigGateway(t *testing.T) {
 		{"health_user = 'anna:geheim'\nread-only = 7\nto = ['10.0.0.5']", 1, []string{
 			`:1:1: health_user: there is no key "health_user"; did you mean health-user?`, `:2:1: read-only: "7": want true or false`,
 		}, "geheim"},
+		{"to = '10.0.0.5'\n[record]\nx = 1", 1, []string{":2:2: record: is a table; write one value"}, "map["},
+		{"to = [['10.0.0.5']]", 1, []string{":1:1: to: is a list of lists; write one list"}, ""},
 		{"socks = '203.0.113.1:1080'\nallow = 'a'", 1, []string{"203.0.113.1 is a public address"}, ""},
 	} {
 		file := configFile(t, "g.toml", tt.text)

@@ -76,6 +76,14 @@ var gatewaySecrets = map[string]bool{"health-user": true, "socks-user": true}
 // setFlag gives a flag a value of TOML.
 func setFlag(flag *pflag.Flag, value any) error {
 	list, many := value.([]any)
+	for _, v := range append([]any{value}, list...) {
+		if _, table := v.(map[string]any); table {
+			return errors.New("is a table; write one value, or a list of them")
+		}
+	}
+	if slices.ContainsFunc(list, func(v any) bool { _, nested := v.([]any); return nested }) {
+		return errors.New("is a list of lists; write one list")
+	}
 	if !many {
 		err := flag.Value.Set(fmt.Sprint(value))
 		if _, number := errors.AsType[*strconv.NumError](err); number {

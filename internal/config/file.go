@@ -219,7 +219,7 @@ func keyPlace(p *unstable.Parser, n *unstable.Node) place {
 // setting finds the key that path names or lies within. A part that holds a
 // dot of its own (a quoted key) names none.
 func setting(path []string, known map[string]Key) (string, bool) {
-	for i := range path {
+	for i := range min(len(path), 2) { // no key has more than a section
 		if strings.Contains(path[i], ".") {
 			return "", false
 		}
