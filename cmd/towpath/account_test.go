@@ -63,6 +63,18 @@ func findAccount(t *testing.T, path, name string) *accounts.Account {
 }
 
 // The life of an account, from nothing to nothing.
+// Accounts as JSON do nothing to a terminal, whatever somebody has written in the file.
+func TestAccountJSONIsPlain(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := writeAccountJSON(&b, accountView{Name: "a", Comment: "x\u009b31m\u202ey<"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `"x\u009b31m\u202ey\u003c"`; !strings.Contains(b.String(), want) {
+		t.Errorf("%q\nwant %s", b.String(), want)
+	}
+}
+
 func TestAccountLife(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "accounts.toml")

@@ -118,7 +118,10 @@ func accountLimit(n int64, format func(int64) string) string {
 func accountNumber(n int64) string { return strconv.FormatInt(n, 10) }
 
 func writeAccountJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(columns.JSON(text), '\n'))
+	return err
 }
