@@ -264,6 +264,8 @@ func (s *session) wait(ctx context.Context, a *answer, also <-chan struct{}, pat
 	select {
 	case <-a.done: // it came together with the end
 		return nil
+	case <-also:
+		return nil
 	default:
 		return s.alive()
 	}

@@ -292,3 +292,18 @@ func FuzzDeflate(f *testing.F) {
 		}
 	})
 }
+
+// A 150 that came together with the end of the session has come: the data that it
+// speaks of may be whole.
+func TestBegunAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := &session{set: &Options{}, dead: make(chan struct{}), err: io.EOF}
+	close(s.dead)
+	a := &answer{begun: make(chan struct{}), done: make(chan struct{})}
+	close(a.begun)
+	for range 100 { // which of the two is seen first is left to chance
+		if err := s.opening(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
